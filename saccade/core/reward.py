@@ -1,0 +1,118 @@
+"""A named function from what happened to what it was worth, and sums of such functions.
+
+    >>> @reward
+    ... def count_is_right(rollout):
+    ...     return rollout.section("answer") == rollout.sample.target
+    >>> rewards = weighted((count_is_right, 1.0), (format_is_right, 0.5))
+    >>> await rewards.score(groups, progress=0.25)      # groups whose rollouts carry Scores and a total
+
+A function may take a `progress` keyword (training progress, 0 to 1), may be async, and returns a Score, a number, a bool,
+or None where it cannot tell. With `@reward(scope="group")` it sees a whole Group and returns one value per sibling.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from saccade.core.rollout import Group, Rollout, Score
+
+
+class RewardError(RuntimeError):
+    """A reward function that failed; the message names the function and the row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reward:
+    """A named reward function. `scope` says whether it sees one Rollout or the whole Group of siblings."""
+
+    name: str
+    function: Callable[..., Any]
+    scope: Literal["rollout", "group"] = "rollout"
+
+    def __call__(self, subject: Rollout | Group, **options: Any) -> Any:
+        return self.function(subject, **options)
+
+    async def scores(self, group: Group, *, progress: float) -> list[Score]:
+        """One Score per sibling. RewardError, naming function and row, when the function raises or answers nonsense."""
+        options = {"progress": progress} if "progress" in inspect.signature(self.function).parameters else {}
+        try:
+            if self.scope == "group":
+                values = await _value(self.function(group, **options))
+            else:
+                values = [await _value(self.function(rollout, **options)) for rollout in group.rollouts]
+            if not isinstance(values, Sequence) or len(values) != len(group.rollouts):
+                got = len(values) if isinstance(values, Sequence) else type(values).__name__
+                raise ValueError(f"must return one value per sibling ({len(group.rollouts)}), got {got}")
+            return [_as_score(value) for value in values]
+        except Exception as error:
+            raise RewardError(f"reward {self.name!r} failed on row {group.sample.id!r}: {error!r}") from error
+
+
+@dataclass(frozen=True)
+class Term:
+    """A reward and its weight in a sum."""
+
+    reward: Reward
+    weight: float
+
+
+@dataclass(frozen=True)
+class Rewards:
+    """A weighted sum of rewards. Each term is logged unweighted under its own name."""
+
+    terms: tuple[Term, ...]
+
+    def __post_init__(self) -> None:
+        names = [term.reward.name for term in self.terms]
+        if len(set(names)) != len(names) or not names:
+            raise ValueError(f"rewards need distinct names and at least one term, got {names}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The terms' names, in order."""
+        return tuple(term.reward.name for term in self.terms)
+
+    async def score(self, groups: Sequence[Group], *, progress: float) -> list[Group]:
+        """The groups with every rollout scored. A rollout with any None score has reward None."""
+        return [await self._score_group(group, progress) for group in groups]
+
+    async def _score_group(self, group: Group, progress: float) -> Group:
+        columns = [await term.reward.scores(group, progress=progress) for term in self.terms]
+        rollouts = []
+        for rollout, *scores in zip(group.rollouts, *columns, strict=True):
+            rollouts.append(rollout.scored(dict(zip(self.names, scores, strict=True)), self._total(scores)))
+        return replace(group, rollouts=tuple(rollouts))
+
+    def _total(self, scores: Sequence[Score]) -> float | None:
+        if any(score.value is None for score in scores):
+            return None
+        return math.fsum(term.weight * score.value for term, score in zip(self.terms, scores, strict=True))
+
+
+def reward(function: Callable | None = None, *, name: str | None = None, scope: str = "rollout") -> Any:
+    """Make a Reward of a function; usable bare (`@reward`) or with options (`@reward(scope="group")`)."""
+
+    def make(function: Callable) -> Reward:
+        return Reward(name=name or function.__name__, function=function, scope=scope)
+
+    return make if function is None else make(function)
+
+
+def weighted(*terms: tuple[Reward, float]) -> Rewards:
+    """A weighted sum of rewards: `weighted((accuracy, 1.0), (format, 1.0))`."""
+    return Rewards(tuple(Term(reward, float(weight)) for reward, weight in terms))
+
+
+async def _value(result: Any) -> Any:
+    return await result if inspect.isawaitable(result) else result
+
+
+def _as_score(value: Any) -> Score:
+    score = value if isinstance(value, Score) else Score(None if value is None else float(value))
+    if score.value is not None and not math.isfinite(score.value):
+        raise ValueError(f"must return a finite number or None, got {score.value}")
+    return score

@@ -1,0 +1,123 @@
+"""One problem, and the collections it comes in.
+
+    >>> digits = Picture.open("three_and_four.png")
+    >>> sample = Sample(id="count/0", messages=(Message("user", (digits, "What is the sum?")),), target="7", kind="count")
+    >>> task = Task.from_rows(rows, ask, name="counting", split="train")     # ask(row) -> Sample
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from saccade.core.picture import Picture, PictureError
+
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+class DataError(ValueError):
+    """Rows that cannot be read; the message names them and says what to do."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation: a role and its parts, text and pictures in reading order."""
+
+    role: str
+    parts: tuple[str | Picture, ...]
+
+    @property
+    def text(self) -> str:
+        """The text parts, joined."""
+        return "".join(part for part in self.parts if isinstance(part, str))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One frozen problem. It knows no model.
+
+    `target` is the gold answer in whatever type the task's rewards read; `solution` a worked answer to imitate (what SFT
+    learns), None where there is none; `kind` groups samples in reports; `data` holds the row's other columns.
+    """
+
+    id: str
+    messages: tuple[Message, ...]
+    target: Any
+    kind: str = ""
+    solution: str | None = None
+    data: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """Every picture of the prompt, in reading order."""
+        return tuple(part for message in self.messages for part in message.parts if isinstance(part, Picture))
+
+    @property
+    def prompt_text(self) -> str:
+        """The prompt as text, with [picture] where a picture stands."""
+        parts = [part if isinstance(part, str) else "[picture]" for m in self.messages for part in m.parts]
+        return "".join(parts)
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that could not become a Sample, and why."""
+
+    id: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Samples with a name and a split; rows that could not be read stay beside them, named."""
+
+    name: str
+    split: str
+    samples: Sequence[Sample]
+    bad_rows: tuple[BadRow, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self.samples)
+
+    @classmethod
+    def from_rows(
+        cls,
+        rows: Iterable[Mapping[str, Any]],
+        ask: Callable[[Mapping[str, Any]], Sample],
+        *,
+        name: str,
+        split: str,
+        max_bad_share: float = 0.02,
+    ) -> Task:
+        """A task from rows of any reader, each turned into a Sample by `ask`.
+
+        A row fails when `ask` raises DataError, PictureError, KeyError, TypeError or ValueError. Failed rows are kept in
+        `bad_rows`; more than `max_bad_share` of all rows (0 to 1), or no good row at all, raises DataError with the
+        first few named.
+        """
+        samples, bad, seen = [], [], set()
+        for number, row in enumerate(rows):
+            row_id = str(row.get("id", f"row {number}")) if isinstance(row, Mapping) else f"row {number}"
+            try:
+                sample = ask(row)
+                if sample.id in seen:
+                    raise DataError(f"id {sample.id!r} stands twice; ids must be unique")
+                seen.add(sample.id)
+                samples.append(sample)
+            except KeyError as error:
+                bad.append(BadRow(row_id, f"has no field {error}"))
+            except (PictureError, TypeError, ValueError) as error:
+                bad.append(BadRow(row_id, str(error)))
+        total = len(samples) + len(bad)
+        if not samples or len(bad) > max_bad_share * total:
+            first = "; ".join(f"{row.id}: {row.why}" for row in bad[:3]) or "there are no rows"
+            raise DataError(
+                f"{name} ({split}): {len(bad)} of {total} rows cannot be read, at most {max_bad_share:.0%} may be; "
+                f"mend or remove them, or raise max_bad_share. First: {first}"
+            )
+        return cls(name=name, split=split, samples=tuple(samples), bad_rows=tuple(bad))
