@@ -1,0 +1,266 @@
+"""A run's folder: its logs, pictures, checkpoints and summary, kept so that a kill at any moment costs no good file.
+
+    runs/reason_rft-2026-11-20-1/
+      metrics.jsonl        one line per step, flat `area/name` keys
+      rollouts.jsonl       one line per rollout
+      pictures/<sha>.png   what the rollouts looked at, each once
+      checkpoints/rl-40/   a Hugging Face folder and our training state (see checkpoint.py)
+      summary.json         what was run, where, and what came of it
+
+    >>> with RunFolder.start(new_run_path("reason_rft")) as folder:       # or RunFolder.resume(path)
+    ...     folder.append_metrics({"run/step": 1, "reward/mean": 0.5})
+    ...     folder.append_rollouts(groups, step=1, stage="rl", advantages=[[0.5, -0.5]])
+    ...     folder.save_checkpoint("rl-1", policy.save, state={"optimizer": optimizer.state_dict()})
+
+To resume: `folder.rewind(checkpoint := folder.latest_checkpoint())` cuts the logs back to where they stood at that
+checkpoint, so that the steps done again write the same lines again. `RunFolder(path)` alone reads and changes nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from saccade.core.picture import Picture
+from saccade.core.rollout import Group
+from saccade.run.checkpoint import (
+    Checkpoint,
+    DamagedCheckpoint,
+    checkpoint_paths,
+    known_checkpoints,
+    let_go,
+    read_checkpoint,
+    write_checkpoint,
+)
+from saccade.run.files import JsonLines, RunError, remove_folder, take_lock, write_atomically
+from saccade.run.records import rollout_rows
+
+KEPT = 2  # latest checkpoints
+
+
+def new_run_path(recipe: str, *, root: Path | str = "runs") -> Path:
+    """A folder that nobody has yet, made now: runs/<recipe>-<date>-<n>."""
+    date = time.strftime("%Y-%m-%d")
+    number = 1
+    while True:
+        path = Path(root) / f"{recipe}-{date}-{number}"
+        try:
+            path.mkdir(parents=True)
+            return path
+        except FileExistsError:
+            number += 1
+
+
+class RunFolder:
+    """A run on disk. `say` takes the sentences that a person should hear, such as a checkpoint that is damaged."""
+
+    def __init__(self, path: Path | str, *, say: Callable[[str], None] | None = None) -> None:
+        self.path = Path(path)
+        self.say = say or (lambda sentence: print(sentence, file=sys.stderr))
+        self._metrics = JsonLines(self.path / "metrics.jsonl")
+        self._rollouts = JsonLines(self.path / "rollouts.jsonl")
+        self._checkpoints = self.path / "checkpoints"
+        self._lock: int | None = None
+
+    @classmethod
+    def start(cls, path: Path | str, *, say: Callable[[str], None] | None = None) -> RunFolder:
+        """A new run here. RunError if the folder holds a run, or if another process is training into it."""
+        folder = cls(path, say=say)
+        if folder.path.exists() and not folder.path.is_dir():
+            raise RunError(f"{folder.path} is a file; a run needs a folder")
+        folder.path.mkdir(parents=True, exist_ok=True)
+        folder._take_lock()
+        if folder.holds_run:
+            folder.close()
+            raise RunError(f"{folder.path} holds a run already; continue it with --resume, or choose another folder")
+        folder._open()
+        return folder
+
+    @classmethod
+    def resume(cls, path: Path | str, *, say: Callable[[str], None] | None = None) -> RunFolder:
+        """The run that is here, to be continued. RunError if there is none, or if another process is training into it."""
+        folder = cls(path, say=say)
+        if not folder.path.is_dir() or not (folder.holds_run or folder._metrics.path.exists()):
+            raise RunError(f"{folder.path} holds no run to resume; leave --resume out to start one there")
+        folder._take_lock()
+        folder._open()
+        return folder
+
+    @property
+    def holds_run(self) -> bool:
+        """Whether anything worth keeping was ever written here."""
+        has_lines = self._metrics.size > 0 or self._rollouts.size > 0
+        return has_lines or bool(checkpoint_paths(self._checkpoints)) or (self.path / "summary.json").exists()
+
+    def append_metrics(self, metrics: Mapping[str, float | int | str | None]) -> None:
+        """Log one step. ValueError for a key that is not `area/name`, and for NaN or infinity."""
+        for key, value in metrics.items():
+            _check_metric(key, value)
+        self._metrics.append([metrics])
+
+    def append_rollouts(
+        self,
+        groups: Sequence[Group],
+        *,
+        step: int,
+        stage: str,
+        advantages: Sequence[Sequence[float | None]] | None = None,
+    ) -> None:
+        """Log a step's groups, one line per rollout, and the pictures they look at. `advantages`: one row per group."""
+        for group in groups:
+            for picture in group.sample.pictures:
+                self.save_picture(picture)
+        self._rollouts.append(rollout_rows(groups, step=step, stage=stage, advantages=advantages))
+
+    def save_picture(self, picture: Picture) -> Path:
+        """Keep a picture under its hash; one that is there is never written again."""
+        self._require_lock()
+        path = self.picture_path(picture.sha)
+        if not path.exists() or path.stat().st_size == 0:
+            write_atomically(path, _png(picture), sync=False)
+        return path
+
+    def picture_path(self, sha: str) -> Path:
+        """Where the picture with this hash is, or would be."""
+        return self.path / "pictures" / f"{sha}.png"
+
+    def metrics(self) -> Iterator[dict[str, Any]]:
+        """The logged steps, in order."""
+        return self._metrics.read()
+
+    def rollouts(self) -> Iterator[dict[str, Any]]:
+        """The logged rollouts, in order."""
+        return self._rollouts.read()
+
+    def save_checkpoint(
+        self, name: str, write: Callable[[Path], None], *, state: Mapping[str, Any], is_best: bool = False
+    ) -> Checkpoint:
+        """Save this moment as `name`, whole or not at all, and let go of older ones.
+
+        `write(folder)` stores the model; `state` (tensors and plain values) goes beside it. Kept are the last two, and
+        the best as each of the two knows it. RunError in one sentence if the disk is full: nothing earlier is touched.
+        """
+        if not re.fullmatch(r"\w[\w.-]*", name):
+            raise ValueError(f"checkpoint name {name!r} may hold letters, digits, '-', '_' and '.' only")
+        for log in (self._metrics, self._rollouts):
+            log.sync()
+        known = known_checkpoints(self._checkpoints)
+        checkpoint = write_checkpoint(
+            self._checkpoints / name,
+            write,
+            state=state,
+            number=known[-1].number + 1 if known else 1,
+            best=name if is_best else known[-1].best if known else None,
+            offsets={log.path.name: log.size for log in (self._metrics, self._rollouts)},
+        )
+        let_go(self._checkpoints, kept=KEPT)
+        return checkpoint
+
+    def mark_best(self, name: str) -> None:
+        """Say that checkpoint `name` is the best so far; it stays until another is. RunError if there is no such one."""
+        self._require_lock()
+        known = known_checkpoints(self._checkpoints)
+        if name not in [checkpoint.name for checkpoint in known]:
+            have = ", ".join(checkpoint.name for checkpoint in known) or "none"
+            raise RunError(f"there is no checkpoint {name!r} to mark as best; have: {have}")
+        known[-1].marked(name)
+        let_go(self._checkpoints, kept=KEPT)
+
+    def latest_checkpoint(self) -> Checkpoint | None:
+        """The last checkpoint that is sound to the byte, None where there is none. Says which damaged ones it passed."""
+        for checkpoint in reversed(known_checkpoints(self._checkpoints, say=self.say)):
+            try:
+                checkpoint.check()
+                return checkpoint
+            except DamagedCheckpoint as damage:
+                self.say(f"{damage}; going back to the one before.")
+        return None
+
+    def best_checkpoint(self) -> Checkpoint | None:
+        """The checkpoint marked as best, None where none was. DamagedCheckpoint if it is not sound."""
+        latest = self.latest_checkpoint()
+        if latest is None or latest.best is None:
+            return None
+        best = read_checkpoint(self._checkpoints / latest.best)
+        best.check()
+        return best
+
+    def rewind(self, checkpoint: Checkpoint | None) -> None:
+        """Make the folder what it was at this checkpoint (None: at the start): later lines and checkpoints go."""
+        self._require_lock()
+        known = known_checkpoints(self._checkpoints) if checkpoint else []
+        kept = [one.name for one in known if one.number <= checkpoint.number]
+        # Checkpoints before lines: killed in between, the lines are merely longer than the latest checkpoint says.
+        for path in checkpoint_paths(self._checkpoints):
+            if path.name not in kept:
+                remove_folder(path)
+        offsets = checkpoint.offsets if checkpoint else {}
+        for log in (self._metrics, self._rollouts):
+            log.truncate(offsets.get(log.path.name, 0))
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write summary.json, whole or not at all. ValueError for NaN or infinity."""
+        self._require_lock()
+        data = json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        write_atomically(self.path / "summary.json", data.encode("utf-8", "backslashreplace"))
+
+    def summary(self) -> dict[str, Any] | None:
+        """What summary.json says, None where there is none yet."""
+        path = self.path / "summary.json"
+        return json.loads(path.read_bytes()) if path.exists() else None
+
+    def close(self) -> None:
+        """Stop writing and let another process in."""
+        self._metrics.close()
+        self._rollouts.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _take_lock(self) -> None:
+        busy = f"{self.path} is being trained into by {{holder}}; wait until it ends, or choose another folder"
+        self._lock = take_lock(self.path / ".lock", busy=busy)
+
+    def _require_lock(self) -> None:
+        if self._lock is None:
+            raise RunError(f"{self.path} is open for reading only; RunFolder.start or RunFolder.resume opens it to write")
+
+    def _open(self) -> None:
+        for folder in (self._checkpoints, self.path / "pictures"):
+            folder.mkdir(exist_ok=True)
+        for leftover in self._checkpoints.glob(".*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        for log in (self._metrics, self._rollouts):
+            if cut := log.open():
+                self.say(f"{log.path.name} ended in a torn line of {cut} bytes, which is dropped.")
+
+
+def _check_metric(key: str, value: Any) -> None:
+    area, slash, name = key.partition("/")
+    if not (area and slash and name):
+        raise ValueError(f"metric {key!r} needs a name like area/name, such as reward/mean")
+    if value is not None and not isinstance(value, (int, float, str)):
+        raise ValueError(f"metric {key} is a {type(value).__name__}; log a number, a string or None (tensors: .item())")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"metric {key} is {value}; metrics are finite, and None says that there is nothing to report")
+
+
+def _png(picture: Picture) -> bytes:
+    buffer = io.BytesIO()
+    picture.image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
