@@ -1,0 +1,98 @@
+"""From the rewards of a group of siblings to how much better than its siblings each one was.
+
+Every function here takes the rewards of ONE group, None where a rollout could not be scored, and returns a float64 array
+with one advantage per sibling. Three rules hold for all of them:
+
+- an unscored sibling leaves the statistics and gets advantage 0;
+- a group whose known rewards are all equal gets exactly 0 everywhere (rounding in the mean must not leak through 1/eps);
+- so does a group with fewer than two known rewards, where there is nothing to compare with.
+
+    >>> ZScore(eps=0)([1.0, 0.0, 0.0, 0.0])
+    array([ 1.5, -0.5, -0.5, -0.5])
+    >>> leave_one_out([1.0, 0.0, None, 0.0])
+    array([ 1. , -0.5,  0. , -0.5])
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from saccade.core.rollout import Group
+
+Advantage = Callable[[Sequence[float | None]], np.ndarray]
+"""The rewards of one group to one advantage per sibling."""
+
+Credit = Sequence[float | np.ndarray]
+"""What one group's siblings are credited with: a number each, or an array over the sibling's trained tokens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZScore:
+    """(r - mean) / (std + eps): GRPO, DeepSeekMath (2402.03300) section 4.1.
+
+    `is_unbiased` divides the variance by n - 1 (torch's default, and all released code that we read) instead of n.
+    Released values of eps: 1e-6 in verl and EasyR1, 1e-4 in TRL, 1e-8 in oat.
+    """
+
+    eps: float = 1e-6
+    is_unbiased: bool = True
+
+    def __post_init__(self) -> None:
+        if self.eps < 0:
+            raise ValueError(f"eps is added to a standard deviation and must be 0 or more, got {self.eps}")
+
+    def __call__(self, rewards: Sequence[float | None]) -> np.ndarray:
+        difference_G, n_known = _differences(rewards)
+        if not difference_G.any():
+            return difference_G
+        variance = math.fsum(difference_G**2) / (n_known - 1 if self.is_unbiased else n_known)
+        return difference_G / (math.sqrt(variance) + self.eps)
+
+
+def mean_only(rewards: Sequence[float | None]) -> np.ndarray:
+    """r - mean: Dr. GRPO (2503.20783), which drops the division by the standard deviation."""
+    return _differences(rewards)[0]
+
+
+def leave_one_out(rewards: Sequence[float | None]) -> np.ndarray:
+    """r - mean of the OTHER siblings = n / (n - 1) * (r - mean): RLOO (2402.14740)."""
+    difference_G, n_known = _differences(rewards)
+    return difference_G * (n_known / (n_known - 1)) if n_known > 1 else difference_G
+
+
+@dataclass(frozen=True)
+class WithinGroup:
+    """The credit of each group from its own rewards alone."""
+
+    advantage: Advantage
+
+    def __call__(self, groups: Sequence[Group]) -> list[Credit]:
+        return [self.advantage(group.rewards) for group in groups]
+
+
+def equal_credit(groups: Sequence[Group]) -> list[Credit]:
+    """Credit 1 for every rollout, whatever its reward: imitation."""
+    return [np.ones(len(group.rollouts)) for group in groups]
+
+
+def spread(credits_B: Credit, lengths_B: Sequence[int]) -> np.ndarray:
+    """One advantage per trained token, rollout after rollout: a number is repeated, an array stands as it is."""
+    pieces = [np.broadcast_to(credit, (n,)) for credit, n in zip(credits_B, lengths_B, strict=True)]
+    return np.concatenate(pieces).astype(np.float64) if pieces else np.zeros(0)
+
+
+def _differences(rewards: Sequence[float | None]) -> tuple[np.ndarray, int]:
+    """Distance of each known reward from their mean, and how many are known; exact zeros where all are equal."""
+    known = [float(reward) for reward in rewards if reward is not None]
+    difference_G = np.zeros(len(rewards))
+    if len(known) < 2 or max(known) == min(known):
+        return difference_G, len(known)
+    mean = math.fsum(known) / len(known)
+    for i, reward in enumerate(rewards):
+        if reward is not None:
+            difference_G[i] = float(reward) - mean
+    return difference_G, len(known)
