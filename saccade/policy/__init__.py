@@ -1,0 +1,1 @@
+"""Models behind a few verbs: encode, sample, logprobs, backward, update, save."""

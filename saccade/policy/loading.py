@@ -1,0 +1,112 @@
+"""From a checkpoint's name to a model that is ready to sample and learn, or one clear sentence why not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+
+from saccade.policy import attention
+from saccade.policy.embedded import TINY
+from saccade.policy.families import VISION_TOKEN, Family, UnsupportedModel, family_of
+from saccade.policy.spec import ModelSpec
+
+
+def load_model(spec: ModelSpec) -> tuple[nn.Module, Any, Family]:
+    """(model, processor, family) of a spec, frozen, adapted and placed as it says."""
+    path = str(TINY) if spec.path == "tiny" else spec.path
+    try:
+        config = AutoConfig.from_pretrained(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise UnsupportedModel(_why_no_config(path, error)) from error
+    family = family_of(config)
+    device = _device(spec.device)
+    stored = getattr(torch, spec.dtype)
+    model = AutoModelForImageTextToText.from_pretrained(path, dtype=stored).to(device)
+    processor = AutoProcessor.from_pretrained(path, **_pixel_bounds(spec))
+    if spec.lora is not None and Path(path, "adapter_config.json").exists():
+        raise UnsupportedModel(f"{path} is an adapter; give the base model, or `saccade export` it first")
+    return prepare(model, family, spec=spec), processor, family
+
+
+def prepare(model: nn.Module, family: Family, *, spec: ModelSpec) -> nn.Module:
+    """A loaded model with our attention, no dropout, and only the parts that train requiring gradients."""
+    text = model.config.get_text_config()
+    _refuse_sliding_windows(model, text)
+    text._attn_implementation = attention.NAME
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if getattr(module, "attention_dropout", 0.0):
+            module.attention_dropout = 0.0
+    for name, parameter in model.named_parameters():
+        part = family.part_of(name.removeprefix("model.")) if name.startswith("model.") else "language"
+        parameter.requires_grad_(part not in spec.freeze)
+    if spec.lora is not None:
+        model = _with_lora(model, family, spec)
+    if spec.gradient_checkpointing:
+        # Non-reentrant: the reentrant kind needs inputs that require gradients, which frozen embeddings do not give.
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    if spec.dtype == "bfloat16":
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+    return model
+
+
+def vision_token_ids(model: nn.Module, tokenizer: Any) -> set[int]:
+    """Every id that stands for or wraps a picture or video; a policy that samples one would break its own positions."""
+    ids = {i for token, i in tokenizer.get_added_vocab().items() if VISION_TOKEN.search(token)}
+    for key, value in model.config.to_dict().items():
+        if re.fullmatch(r"(image|video|vision_start|vision_end)_token_(id|index)", key) and isinstance(value, int):
+            ids.add(value)
+    return {i for i in ids if i < model.get_output_embeddings().weight.shape[0]}
+
+
+def _with_lora(model: nn.Module, family: Family, spec: ModelSpec) -> nn.Module:
+    from peft import LoraConfig, get_peft_model
+
+    targets = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear)
+        and name.startswith("model.")
+        and family.part_of(name.removeprefix("model.")) in spec.lora.parts
+    ]
+    config = LoraConfig(r=spec.lora.rank, lora_alpha=spec.lora.alpha, lora_dropout=0.0, target_modules=targets)
+    return get_peft_model(model, config)
+
+
+def _refuse_sliding_windows(model: nn.Module, text: Any) -> None:
+    if "sliding_attention" in (getattr(text, "layer_types", None) or ()):
+        raise UnsupportedModel(
+            f"{model.config.model_type} with sliding-window layers is not supported: a group's siblings would need "
+            "windows of their own; use a checkpoint with full attention"
+        )
+
+
+def _pixel_bounds(spec: ModelSpec) -> dict[str, int]:
+    bounds = {"min_pixels": spec.min_pixels, "max_pixels": spec.max_pixels}
+    return {key: value for key, value in bounds.items() if value is not None}
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _why_no_config(path: str, error: Exception) -> str:
+    if Path(path).is_dir():
+        return f"the folder {path} is not a Hugging Face checkpoint that transformers can read: {_first_line(error)}"
+    if path.startswith((".", "/", "~")):
+        return f"there is no model folder {path}; give an existing folder or a Hugging Face name such as Qwen/Qwen2.5-VL-3B-Instruct"
+    return f"the model {path!r} is neither a folder here nor reachable on the Hugging Face hub: {_first_line(error)}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

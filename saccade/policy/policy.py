@@ -1,0 +1,316 @@
+"""A vision-language model as a policy: a transformers checkpoint behind the few verbs that training needs.
+
+    policy = Policy.load(ModelSpec(path="Qwen/Qwen2.5-VL-3B-Instruct", lora=LoRA()))
+    prompt = policy.encode(sample)                        # once per sample
+    groups = policy.sample(samples, n=8, sampling=Sampling(max_tokens=256), seed=0)
+    pack = Pack.of([(prompt, [Branch(r.token_T) for r in groups[0].rollouts])])
+    with policy.learning(pack) as logprobs:               # differentiable log-probs of all sampled tokens
+        (-logprobs.logp_M.mean()).backward()
+    policy.update(lr=1e-6)
+
+The model class is transformers' own, unmodified; only the name of its attention function is set.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from saccade.core.pack import Branch, Pack, Prompt
+from saccade.core.picture import Picture
+from saccade.core.rollout import Group, Rollout, Stop
+from saccade.core.sample import Sample
+from saccade.policy import attention
+from saccade.policy.families import Family
+from saccade.policy.loading import load_model, vision_token_ids
+from saccade.policy.logprobs import LogProbs, token_logprobs
+from saccade.policy.sampler import sample_wave
+from saccade.policy.spec import ModelSpec, Optimization, Sampling
+
+
+class PictureMismatch(RuntimeError):
+    """Image tokens without features, features without tokens, or pixels that changed on the way; names the sample."""
+
+
+class Policy:
+    """A model that samples and learns.
+
+    `model` is the transformers model (with peft's adapters in place where LoRA is on); `processor` its processor.
+    """
+
+    def __init__(self, model: nn.Module, processor: Any, *, family: Family, spec: ModelSpec) -> None:
+        self.model, self.processor, self.family, self.spec = model, processor, family, spec
+        self.device = next(model.parameters()).device
+        self.tokenizer = processor.tokenizer
+        self.forbidden = torch.tensor(sorted(vision_token_ids(self._hf, self.tokenizer)), device=self.device)
+        self.end = torch.tensor(sorted(_end_ids(self._hf, self.tokenizer)), device=self.device)
+        self._encoded: dict[str, Prompt] = {}
+        self._reference: nn.Module | None = None
+        self.optimizer: torch.optim.Optimizer | None = None
+
+    @classmethod
+    def load(cls, spec: ModelSpec) -> Policy:
+        """The policy of a checkpoint. UnsupportedModel in one sentence when it is missing, no VLM, or of no known family."""
+        model, processor, family = load_model(spec)
+        return cls(model, processor, family=family, spec=spec)
+
+    @property
+    def _hf(self) -> nn.Module:
+        """The transformers model inside peft's wrapper, or itself."""
+        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    # ---- reading samples
+
+    def encode(self, sample: Sample) -> Prompt:
+        """The sample's messages as this model reads them, with the generation prompt; kept for the next time.
+
+        PictureMismatch when the number of image tokens is not the number of vectors that the vision tower will give.
+        """
+        if sample.id in self._encoded:
+            prompt = self._encoded[sample.id]
+            if prompt.picture_shas == tuple(picture.sha for picture in sample.pictures):
+                return prompt
+        prompt = self._encode(sample)
+        if len(self._encoded) >= 4096:
+            self._encoded.pop(next(iter(self._encoded)))
+        self._encoded[sample.id] = prompt
+        return prompt
+
+    def _encode(self, sample: Sample) -> Prompt:
+        chat = [
+            {"role": message.role, "content": [_content(part) for part in message.parts]} for message in sample.messages
+        ]
+        text = self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        images = [picture.image for picture in sample.pictures]
+        encoded = self.processor(text=[text], images=images or None, return_tensors="pt")
+        token_P = encoded["input_ids"][0]
+        features = {key: value for key, value in encoded.items() if key not in _TEXT_KEYS}
+        self._check_pictures(sample, token_P, features)
+        config = self._hf.config
+        return Prompt(
+            token_P=token_P,
+            position_AP=self.family.positions(config, token_P, features),
+            features=features,
+            picture_shas=tuple(picture.sha for picture in sample.pictures),
+            model_sizes=tuple(self.family.sizes(config, features)) if images else (),
+        )
+
+    def _check_pictures(self, sample: Sample, token_P: Tensor, features: dict[str, Tensor]) -> None:
+        tokens = int((token_P == self.image_token).sum())
+        vectors = sum(self.family.n_features(self._hf.config, features)) if features else 0
+        if tokens != vectors:
+            raise PictureMismatch(
+                f"sample {sample.id!r}: the prompt holds {tokens} image tokens but its {len(sample.pictures)} pictures "
+                f"become {vectors} vectors; look for image tokens in the text, or a processor of another model"
+            )
+
+    @property
+    def image_token(self) -> int:
+        """The id of the token that a picture's vectors replace."""
+        config = self._hf.config
+        return config.image_token_id if hasattr(config, "image_token_id") else config.image_token_index
+
+    def branch_of(self, text: str) -> Branch:
+        """A written answer as the tokens that the model should have sampled, the end token included."""
+        token_T = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return Branch((*token_T, self.tokenizer.eos_token_id))
+
+    # ---- sampling
+
+    def sample(self, samples: Sequence[Sample], *, n: int, sampling: Sampling, seed: int) -> list[Group]:
+        """`n` rollouts of each sample, unscored, as Groups in order. The same seed gives the same rollouts."""
+        generator = torch.Generator(self.device).manual_seed(seed)
+        prompts = [self.encode(sample) for sample in samples]
+        attempts: list[Any] = [None] * len(samples)
+        for wave in self._waves(prompts, n, sampling):
+            drawn = self._sample_wave([prompts[i] for i in wave], n, sampling, generator)
+            for i, rows in zip(wave, drawn, strict=True):
+                attempts[i] = rows
+        return [
+            Group(sample=s, rollouts=tuple(self._rollout(s, p, a) for a in rows))
+            for s, p, rows in zip(samples, prompts, attempts, strict=True)
+        ]
+
+    def _waves(self, prompts: Sequence[Prompt], n: int, sampling: Sampling) -> Iterator[list[int]]:
+        """Indices of prompts that are sampled together: similar lengths, within the token budget."""
+        wave, cost = [], 0
+        for i in sorted(range(len(prompts)), key=lambda i: len(prompts[i])):
+            more = len(prompts[i]) + n * sampling.max_tokens
+            if wave and cost + more > self.spec.sample_tokens:
+                yield wave
+                wave, cost = [], 0
+            wave.append(i)
+            cost += more
+        if wave:
+            yield wave
+
+    @torch.inference_mode()
+    def _sample_wave(self, prompts: Sequence[Prompt], n: int, sampling: Sampling, generator: torch.Generator):
+        self.model.eval()
+        with self._autocast():
+            return sample_wave(
+                self._states, self._hf.get_output_embeddings(), prompts,
+                n=n, sampling=sampling, forbidden=self.forbidden, end=self.end, generator=generator, device=self.device,
+            )  # fmt: skip
+
+    def _rollout(self, sample: Sample, prompt: Prompt, attempt: Any) -> Rollout:
+        return Rollout(
+            sample=sample,
+            text=self.tokenizer.decode(attempt.token_T, skip_special_tokens=True).strip(),
+            token_T=attempt.token_T,
+            logp_T=attempt.logp_T,
+            is_sampled_T=(True,) * len(attempt.token_T),
+            stop=Stop.EOS if attempt.is_ended else Stop.LENGTH,
+            picture_shas=prompt.picture_shas,
+        )
+
+    # ---- learning
+
+    @contextlib.contextmanager
+    def learning(self, pack: Pack, *, temperature: float = 1.0) -> Iterator[LogProbs]:
+        """Differentiable log-probs of a pack's sampled tokens. Call backward() inside."""
+        pack = pack.to(self.device)
+        self.model.train()
+        with attention.attending(attention.PackStream(pack)):
+            with self._autocast():
+                logprobs = self._logprobs(pack, temperature)
+            yield logprobs
+
+    @torch.no_grad()
+    def logprobs(self, pack: Pack, *, temperature: float = 1.0) -> LogProbs:
+        """Log-probs of a pack's sampled tokens under the weights as they are."""
+        pack = pack.to(self.device)
+        self.model.eval()
+        with attention.attending(attention.PackStream(pack)), self._autocast():
+            return self._logprobs(pack, temperature)
+
+    def reference_logprobs(self, pack: Pack, *, temperature: float = 1.0) -> Tensor:
+        """The same log-probs under the reference: the weights at `hold_reference`, or the model without its adapters."""
+        if self.spec.lora is not None:
+            with self.model.disable_adapter():
+                return self.logprobs(pack, temperature=temperature).logp_M
+        if self._reference is None:
+            raise RuntimeError("no reference is held; call hold_reference() where the stage begins")
+        self.model, own = self._reference, self.model
+        try:
+            return self.logprobs(pack, temperature=temperature).logp_M
+        finally:
+            self.model = own
+
+    def hold_reference(self) -> None:
+        """Keep a frozen copy of the weights as they are now; with LoRA the base model is the reference and costs nothing."""
+        if self.spec.lora is None:
+            self._reference = copy.deepcopy(self.model).requires_grad_(False)
+
+    def drop_reference(self) -> None:
+        """Free the frozen copy."""
+        self._reference = None
+
+    def _logprobs(self, pack: Pack, temperature: float) -> LogProbs:
+        hidden_NH = self._states(pack.token_N, pack.position_AN, pack.prompts)
+        head = self._hf.get_output_embeddings()
+        return token_logprobs(
+            head, hidden_NH[pack.source_M], target_M=pack.target_M, forbidden=self.forbidden,
+            temperature=temperature, vocabulary=head.weight.shape[0],
+        )  # fmt: skip
+
+    def _states(self, token_N: Tensor, position_AN: Tensor, prompts: Sequence[Prompt]) -> Tensor:
+        """The last hidden state of every token of a stream, [N, H]; pictures of `prompts` are encoded once each."""
+        features = [prompt.features for prompt in prompts if prompt.features]
+        pictures = self.family.join(features) if features else {}
+        pictures = {key: self._to_model(value) for key, value in pictures.items()}
+        position = position_AN[:, None] if position_AN.shape[0] > 1 else position_AN
+        out = self._hf.model(input_ids=token_N[None], position_ids=position, use_cache=False, **pictures)
+        return out.last_hidden_state[0]
+
+    def _to_model(self, value: Tensor) -> Tensor:
+        dtype = self._hf.dtype if value.is_floating_point() else None
+        return value.to(self.device, dtype)
+
+    def _autocast(self) -> Any:
+        if self.spec.dtype != "bfloat16":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    # ---- stepping
+
+    def part_of(self, name: str) -> str:
+        """'vision', 'connector' or 'language': where a named parameter of `model` belongs."""
+        inner = name.removeprefix("base_model.model.")
+        return self.family.part_of(inner.removeprefix("model.")) if inner.startswith("model.") else "language"
+
+    def start_optimizer(self, settings: Optimization) -> None:
+        """A fresh AdamW over the trained parameters, one group per part with its own learning rate."""
+        scales = {
+            "vision": self.spec.lr_scale_vision,
+            "connector": self.spec.lr_scale_connector,
+            "language": self.spec.lr_scale_language,
+        }
+        parts: dict[str, list[nn.Parameter]] = {part: [] for part in scales}
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad:
+                parts[self.part_of(name)].append(parameter)
+        groups = [{"params": p, "lr": 0.0, "scale": scales[part], "part": part} for part, p in parts.items() if p]
+        if not groups:
+            raise ValueError(f"nothing is left to train: every part is frozen ({', '.join(self.spec.freeze)})")
+        self.optimization = settings
+        self.optimizer = torch.optim.AdamW(
+            groups, betas=(settings.beta1, settings.beta2), eps=settings.eps, weight_decay=settings.weight_decay
+        )
+
+    def update(self, *, lr: float) -> float:
+        """Clip the gradients, take one AdamW step at this rate, clear them; the gradient norm before clipping."""
+        if self.optimizer is None:
+            raise RuntimeError("no optimizer; call start_optimizer() where the stage begins")
+        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+        norm = nn.utils.clip_grad_norm_(trained, self.optimization.max_grad_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * group["scale"]
+        if torch.isfinite(norm):
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return float(norm)
+
+    # ---- saving
+
+    def save(self, folder: Path) -> None:
+        """An ordinary Hugging Face folder: the model (or, with LoRA, the adapter) and its processor."""
+        self.model.save_pretrained(folder)
+        self.processor.save_pretrained(folder)
+
+    def save_merged(self, folder: Path) -> None:
+        """A folder that plain from_pretrained loads: with LoRA the adapters are merged into a copy of the weights."""
+        model = copy.deepcopy(self.model).merge_and_unload() if self.spec.lora else self.model
+        model.save_pretrained(folder)
+        self.processor.save_pretrained(folder)
+
+    def restore(self, folder: Path) -> None:
+        """Take the weights that `save` wrote into `folder`; the model stays the same object."""
+        from safetensors.torch import load_file
+
+        if self.spec.lora is not None:
+            from peft import set_peft_model_state_dict
+
+            set_peft_model_state_dict(self.model, load_file(folder / "adapter_model.safetensors"))
+            return
+        source = type(self._hf).from_pretrained(folder, dtype=self._hf.dtype)
+        self.model.load_state_dict(source.state_dict())
+
+
+_TEXT_KEYS = {"input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids"}
+
+
+def _content(part: str | Picture) -> dict[str, Any]:
+    return {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
+
+
+def _end_ids(model: nn.Module, tokenizer: Any) -> set[int]:
+    ids = getattr(model.generation_config, "eos_token_id", None)
+    ids = ids if isinstance(ids, list) else [ids]
+    return {i for i in (*ids, tokenizer.eos_token_id) if i is not None}
