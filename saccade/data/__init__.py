@@ -1,0 +1,1 @@
+"""Readers of on-disk data formats, and miniature data sets written in those same formats."""
