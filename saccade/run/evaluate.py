@@ -1,0 +1,100 @@
+"""Measuring a policy on held-out samples: greedy and sampled scores, pass@k, and how sure we can be of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from saccade.core.reward import Reward, Rewards, Term
+from saccade.core.rollout import Group
+from saccade.core.sample import Sample, Task
+from saccade.policy.spec import Sampling
+from saccade.run.stats import mean_interval, pass_at_k
+
+if TYPE_CHECKING:
+    from saccade.policy.policy import Policy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A held-out set and how to score it.
+
+    `score` is the figure of merit, 0 to 1; None (unscorable) counts as wrong. `shares` are further rewards whose means
+    are reported beside it. `attempts` answers are sampled for each sample at `temperature`, and one is greedy.
+    `is_shifted` says that the set is out of distribution on purpose. `selects` marks the set by which the best checkpoint
+    is chosen: it should then hold samples that no other evaluation reports.
+    """
+
+    name: str
+    task: Task
+    score: Reward
+    shares: tuple[Reward, ...] = ()
+    attempts: int = 1
+    temperature: float = 1.0
+    max_tokens: int = 128
+    is_shifted: bool = False
+    selects: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What an evaluation found. `greedy` has one score per sample, `sampled` one row of attempts per sample."""
+
+    evaluation: Evaluation
+    greedy: tuple[float, ...]
+    sampled: tuple[tuple[float, ...], ...]
+    metrics: dict[str, float]
+    groups: tuple[Group, ...]
+
+    def estimate(self, mode: str) -> dict[str, float]:
+        """{mean, low, high} of 'greedy' or 'sampled' with its 95 % interval over samples."""
+        scores = self.greedy if mode == "greedy" else self.sampled
+        interval = mean_interval(scores)
+        mean = fmean(self.greedy) if mode == "greedy" else fmean(fmean(row) for row in self.sampled)
+        return {"mean": mean, "low": interval.low, "high": interval.high}
+
+    def as_dict(self) -> dict[str, Any]:
+        """For summary.json and checkpoints: plain values only."""
+        estimates = {mode: self.estimate(mode) for mode in ("greedy", "sampled")}
+        return {"n": len(self.greedy), "is_shifted": self.evaluation.is_shifted, **estimates, "metrics": self.metrics}
+
+
+def measure(policy: Policy, evaluation: Evaluation, *, seed: int) -> Measured:
+    """Score a policy on an evaluation's samples. The same seed and weights give the same answers."""
+    samples = list(evaluation.task)
+    greedy = _answers(policy, evaluation, samples, n=1, temperature=0.0, seed=seed)
+    sampled = _answers(policy, evaluation, samples, n=evaluation.attempts, temperature=evaluation.temperature, seed=seed)
+    score_name, n = evaluation.score.name, evaluation.attempts
+    greedy_scores = tuple(_values(group, score_name)[0] for group in greedy)
+    sampled_scores = tuple(_values(group, score_name) for group in sampled)
+    prefix = f"eval/{evaluation.name}"
+    metrics = {
+        f"{prefix}/greedy": fmean(greedy_scores),
+        f"{prefix}/sampled": fmean(fmean(row) for row in sampled_scores),
+        f"{prefix}/tokens": fmean(r.n_sampled for g in sampled for r in g.rollouts),
+        f"{prefix}/truncated": fmean(r.is_truncated for g in sampled for r in g.rollouts),
+    }
+    for share in evaluation.shares:
+        metrics[f"{prefix}/{share.name}"] = fmean(v for g in sampled for v in _values(g, share.name))
+    if n > 1 and all(value in (0.0, 1.0) for row in sampled_scores for value in row):
+        for k in sorted({2, 4, 8, 16, 32, 64, n} & set(range(2, n + 1))):
+            metrics[f"{prefix}/pass@{k}"] = fmean(pass_at_k(n=n, correct=int(sum(row)), k=k) for row in sampled_scores)
+    groups = tuple(greedy) + tuple(sampled)
+    return Measured(evaluation=evaluation, greedy=greedy_scores, sampled=sampled_scores, metrics=metrics, groups=groups)
+
+
+def _answers(
+    policy: Policy, evaluation: Evaluation, samples: Sequence[Sample], *, n: int, temperature: float, seed: int
+) -> list[Group]:
+    sampling = Sampling(temperature=temperature, max_tokens=evaluation.max_tokens)
+    groups = policy.sample(samples, n=n, sampling=sampling, seed=seed)
+    names = {reward.name: reward for reward in (evaluation.score, *evaluation.shares)}
+    rewards = Rewards(tuple(Term(reward, 1.0) for reward in names.values()))
+    return asyncio.run(rewards.score(groups, progress=1.0))
+
+
+def _values(group: Group, name: str) -> tuple[float, ...]:
+    return tuple(rollout.scores[name].value or 0.0 for rollout in group.rollouts)

@@ -1,0 +1,64 @@
+"""A published system as one value: the model, the stages, the evaluations and what the paper claims."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from saccade.policy.spec import ModelSpec
+from saccade.run.evaluate import Evaluation
+from saccade.run.stage import Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What the paper says happens, with its source, to be held beside what we measure."""
+
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """When things happen besides learning, in steps; 0 means never (checkpoints are always written where a stage ends)."""
+
+    evaluate_every: int = 20
+    checkpoint_every: int = 20
+    log_rollouts_every: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Stages in order, what is measured, and the paper's claims.
+
+    `best_by` is the metric by which the best checkpoint is chosen, such as eval/counting-val/sampled; "" keeps the last.
+    """
+
+    name: str
+    about: str
+    model: ModelSpec
+    stages: tuple[Stage, ...]
+    evaluations: tuple[Evaluation, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    schedule: Schedule = Schedule()
+    best_by: str = ""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for kind, names in (("stage", [s.name for s in self.stages]), ("evaluation", [e.name for e in self.evaluations])):
+            if len(set(names)) != len(names):
+                raise ValueError(f"{kind} names must differ, got {names}")
+        selectors = {f"eval/{e.name}/{mode}" for e in self.evaluations if e.selects for mode in ("greedy", "sampled")}
+        if self.best_by and self.best_by not in selectors:
+            raise ValueError(
+                f"best_by is {self.best_by!r}; have: {', '.join(sorted(selectors)) or 'none (no evaluation selects)'}"
+            )
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer rounds over all stages."""
+        return sum(stage.steps for stage in self.stages)
+
+
+RecipeMaker = Callable[..., Recipe]
+"""recipe(model=..., data=..., variant=..., seed=...) -> Recipe: what every recipe module offers."""
