@@ -29,7 +29,7 @@ from saccade.core.sample import Sample
 from saccade.policy import attention
 from saccade.policy.families import Family
 from saccade.policy.loading import load_model, vision_token_ids
-from saccade.policy.logprobs import LogProbs, token_logprobs
+from saccade.policy.logprobs import LogProbs, allowed_logits, token_logprobs
 from saccade.policy.sampler import sample_wave
 from saccade.policy.spec import ModelSpec, Optimization, Sampling
 
@@ -83,12 +83,7 @@ class Policy:
         return prompt
 
     def _encode(self, sample: Sample) -> Prompt:
-        chat = [
-            {"role": message.role, "content": [_content(part) for part in message.parts]} for message in sample.messages
-        ]
-        text = self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-        images = [picture.image for picture in sample.pictures]
-        encoded = self.processor(text=[text], images=images or None, return_tensors="pt")
+        encoded = self._processed(sample)
         token_P = encoded["input_ids"][0]
         features = {key: value for key, value in encoded.items() if key not in _TEXT_KEYS}
         self._check_pictures(sample, token_P, features)
@@ -98,8 +93,17 @@ class Policy:
             position_AP=self.family.positions(config, token_P, features),
             features=features,
             picture_shas=tuple(picture.sha for picture in sample.pictures),
-            model_sizes=tuple(self.family.sizes(config, features)) if images else (),
+            model_sizes=tuple(self.family.sizes(config, features)) if features else (),
         )
+
+    def _processed(self, sample: Sample) -> dict[str, Tensor]:
+        """What the checkpoint's own processor makes of the sample, batch axis and all."""
+        chat = [
+            {"role": message.role, "content": [_content(part) for part in message.parts]} for message in sample.messages
+        ]
+        text = self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        images = [picture.image for picture in sample.pictures]
+        return dict(self.processor(text=[text], images=images or None, return_tensors="pt"))
 
     def _check_pictures(self, sample: Sample, token_P: Tensor, features: dict[str, Tensor]) -> None:
         tokens = int((token_P == self.image_token).sum())
@@ -190,6 +194,29 @@ class Policy:
         with attention.attending(attention.PackStream(pack)), self._autocast():
             return self._logprobs(pack, temperature)
 
+    @torch.no_grad()
+    def separate_logprobs(self, sample: Sample, token_T: Sequence[int]) -> Tensor:
+        """One rollout's log-probs [T] the plain way: one row, transformers' own attention and positions, all logits.
+
+        Slow, and independent of everything above: the probe compares the packed stream with it.
+        """
+        inputs = self._processed(sample)
+        n = inputs["input_ids"].shape[1]
+        for key in _TEXT_KEYS & inputs.keys():
+            fill = torch.tensor([token_T]) if key == "input_ids" else torch.full((1, len(token_T)), key == "attention_mask")
+            inputs[key] = torch.cat([inputs[key], fill.to(inputs[key].dtype)], 1)
+        inputs = {key: self._to_model(value) for key, value in inputs.items()}
+        text, ours = self._hf.config.get_text_config(), attention.NAME
+        self.model.eval()
+        try:
+            text._attn_implementation = "sdpa"
+            with self._autocast():
+                logits_TV = self._hf(**inputs, use_cache=False).logits[0, n - 1 : -1]
+        finally:
+            text._attn_implementation = ours
+        logp_TV = allowed_logits(logits_TV, self.forbidden, 1.0).log_softmax(-1)
+        return logp_TV.gather(-1, torch.tensor(token_T, device=self.device)[:, None])[:, 0]
+
     def reference_logprobs(self, pack: Pack, *, temperature: float = 1.0) -> Tensor:
         """The same log-probs under the reference: the weights at `hold_reference`, or the model without its adapters."""
         if self.spec.lora is not None:
@@ -203,10 +230,15 @@ class Policy:
         finally:
             self.model = own
 
-    def hold_reference(self) -> None:
-        """Keep a frozen copy of the weights as they are now; with LoRA the base model is the reference and costs nothing."""
+    def hold_reference(self, folder: Path | None = None) -> None:
+        """Keep a frozen copy of the weights as they are now, or as `save` wrote them into a folder.
+
+        With LoRA the base model is the reference, and this does nothing.
+        """
         if self.spec.lora is None:
             self._reference = copy.deepcopy(self.model).requires_grad_(False)
+            if folder is not None:
+                self._load_weights(self._reference, folder)
 
     def drop_reference(self) -> None:
         """Free the frozen copy."""
@@ -299,8 +331,12 @@ class Policy:
 
             set_peft_model_state_dict(self.model, load_file(folder / "adapter_model.safetensors"))
             return
-        source = type(self._hf).from_pretrained(folder, dtype=self._hf.dtype)
-        self.model.load_state_dict(source.state_dict())
+        self._load_weights(self.model, folder)
+
+    def _load_weights(self, model: nn.Module, folder: Path) -> None:
+        # The widest type in the model: frozen bfloat16 weights come back exactly from float32.
+        dtype = torch.float64 if self.spec.dtype == "float64" else torch.float32
+        model.load_state_dict(type(self._hf).from_pretrained(folder, dtype=dtype).state_dict())
 
 
 _TEXT_KEYS = {"input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids"}

@@ -5,6 +5,7 @@
       rollouts.jsonl       one line per rollout
       pictures/<sha>.png   what the rollouts looked at, each once
       checkpoints/rl-40/   a Hugging Face folder and our training state (see checkpoint.py)
+      command.json         what it was started with
       summary.json         what was run, where, and what came of it
 
     >>> with RunFolder.start(new_run_path("reason_rft")) as folder:       # or RunFolder.resume(path)
@@ -121,6 +122,27 @@ class RunFolder:
                 self.save_picture(picture)
         self._rollouts.append(rollout_rows(groups, step=step, stage=stage, advantages=advantages))
 
+    def save_offenders(self, groups: Sequence[Group], *, step: int, stage: str) -> Path:
+        """Keep the rollouts that broke a step, with their pictures, in a file of their own beside rollouts.jsonl."""
+        for group in groups:
+            for picture in group.sample.pictures:
+                self.save_picture(picture)
+        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rollout_rows(groups, step=step, stage=stage)]
+        path = self.path / f"offenders-{stage}-{step}.jsonl"
+        write_atomically(path, "".join(lines).encode("utf-8", "backslashreplace"))
+        return path
+
+    def save_model(self, path: Path, write: Callable[[Path], None]) -> None:
+        """A model folder at `path`, whole or not at all, in place of what may stand there."""
+        self._require_lock()
+        fresh = path.with_name(f".{path.name}")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        write(fresh)
+        if path.exists():
+            remove_folder(path)
+        fresh.rename(path)
+
     def save_picture(self, picture: Picture) -> Path:
         """Keep a picture under its hash; one that is there is never written again."""
         self._require_lock()
@@ -212,6 +234,18 @@ class RunFolder:
         self._require_lock()
         data = json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         write_atomically(self.path / "summary.json", data.encode("utf-8", "backslashreplace"))
+
+    def write_command(self, command: Mapping[str, Any]) -> None:
+        """Remember what the run was started with, so that --resume needs only the folder."""
+        self._require_lock()
+        write_atomically(self.path / "command.json", (json.dumps(command, indent=1) + "\n").encode())
+
+    def command(self) -> dict[str, Any]:
+        """What the run was started with. RunError if that is not on record."""
+        path = self.path / "command.json"
+        if not path.exists():
+            raise RunError(f"{self.path} holds no run (there is no command.json in it)")
+        return json.loads(path.read_bytes())
 
     def summary(self) -> dict[str, Any] | None:
         """What summary.json says, None where there is none yet."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from saccade.policy.spec import ModelSpec
 from saccade.run.evaluate import Evaluation
+from saccade.run.overrides import flatten
 from saccade.run.stage import Stage
 
 
@@ -19,19 +21,12 @@ class Claim:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule:
-    """When things happen besides learning, in steps; 0 means never (checkpoints are always written where a stage ends)."""
-
-    evaluate_every: int = 20
-    checkpoint_every: int = 20
-    log_rollouts_every: int = 1
-
-
-@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Stages in order, what is measured, and the paper's claims.
 
-    `best_by` is the metric by which the best checkpoint is chosen, such as eval/counting-val/sampled; "" keeps the last.
+    Every `checkpoint_every` steps, and where a stage ends, the selecting evaluations are measured and a checkpoint is
+    written. `best_by` is the metric by which the best checkpoint is chosen, such as eval/counting-val/sampled; "" takes
+    the last. `seed` decides everything random in the run.
     """
 
     name: str
@@ -40,7 +35,7 @@ class Recipe:
     stages: tuple[Stage, ...]
     evaluations: tuple[Evaluation, ...] = ()
     claims: tuple[Claim, ...] = ()
-    schedule: Schedule = Schedule()
+    checkpoint_every: int = 20
     best_by: str = ""
     seed: int = 0
 
@@ -58,6 +53,10 @@ class Recipe:
     def total_steps(self) -> int:
         """Optimizer rounds over all stages."""
         return sum(stage.steps for stage in self.stages)
+
+    def settings(self) -> dict[str, Any]:
+        """Every scalar of the recipe by its path, as `--set` names them."""
+        return {path: value for path, value in flatten(self).items() if ".samples." not in path}
 
 
 RecipeMaker = Callable[..., Recipe]

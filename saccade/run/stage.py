@@ -36,6 +36,7 @@ class SFT:
     algorithm: Algorithm = field(default_factory=sft)
     updates_per_rollout: int = 1
     temperature: float = 1.0
+    was_sampled: bool = False
 
     def __post_init__(self) -> None:
         without = [sample.id for sample in self.task if sample.solution is None]
@@ -70,6 +71,7 @@ class RL:
     optimization: Optimization
     updates_per_rollout: int = 1
     max_unscored_share: float = 0.2
+    was_sampled: bool = True
 
     def __post_init__(self) -> None:
         if self.siblings < 2:

@@ -60,11 +60,13 @@ def optimizer_step(
     lr: float,
     temperature: float = 1.0,
     old_logps: dict[int, Tensor] | None = None,
+    was_sampled: bool = True,
 ) -> dict[str, float]:
     """Learn once from scored groups and return the step's metrics (docs/metrics.md).
 
     `old_logps` are log-probs from before the first update (`old_logprobs`), None for the first update after sampling,
-    where the policy is the one that sampled. NotFinite, before any weight changes, when the loss or gradient is.
+    where the policy is the one that sampled. `was_sampled` False (SFT) leaves out the comparison with the sampler.
+    NotFinite, before any weight changes, when a log-prob or the gradient is.
     """
     start = time.perf_counter()
     kept = algorithm.keep(groups)
@@ -89,7 +91,8 @@ def optimizer_step(
         meter.total("loss/loss", loss)
         meter.add("policy/entropy", now.entropy_M)
         meter.add("policy/logp", logp_M)
-        _compare_with_sampler(meter, part, logp_M.detach())
+        if was_sampled:
+            _compare_with_sampler(meter, part, logp_M.detach())
     norm = policy.update(lr=lr)
     if not np.isfinite(norm):
         rollouts = [rollout for part in parts for rollout in part.rollouts]

@@ -1,0 +1,270 @@
+"""A recipe from its first step to its summary: stages in order, evaluations, checkpoints, and resuming exactly.
+
+Everything a step does is a function of the weights, the optimizer's state, and seeds derived from (run seed, stage, step).
+So a run that was killed, and resumed from its last checkpoint, writes the same metrics and ends with the same weights.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import fmean
+from typing import Any
+
+from saccade.core.rollout import Group
+from saccade.policy.policy import Policy
+from saccade.run.environment import environment
+from saccade.run.evaluate import Evaluation, measure
+from saccade.run.files import RunError
+from saccade.run.folder import RunFolder
+from saccade.run.live import Live
+from saccade.run.probe import probe
+from saccade.run.recipe import Recipe
+from saccade.run.seeds import derive, seed_everything
+from saccade.run.stage import Stage
+from saccade.run.step import NotFinite, old_logprobs, optimizer_step
+
+
+@dataclass
+class Progress:
+    """Where a run stands: what a checkpoint holds besides weights and optimizer. Plain values only."""
+
+    stage: int = 0
+    step: int = 0  # done in this stage
+    seconds: float = 0.0  # of training so far, over all resumptions
+    before: dict[str, Any] = field(default_factory=dict)  # evaluation -> what Measured.as_dict says
+    after: dict[str, dict[str, Any]] = field(default_factory=dict)  # stage that ended -> the same
+    best: float | None = None
+    best_at: str = ""  # checkpoint
+
+
+def train(recipe: Recipe, folder: RunFolder, *, is_resumed: bool = False) -> dict[str, Any]:
+    """Run a recipe in its folder, from the start or from its last checkpoint; the summary, also in summary.json."""
+    run = _Run(recipe, folder)
+    checkpoint = folder.latest_checkpoint() if is_resumed else None
+    folder.rewind(checkpoint)
+    state = checkpoint.training_state() if checkpoint else {}
+    if checkpoint:
+        run.progress = Progress(**state["progress"])
+        run.policy.restore(checkpoint.path)
+    run.live = Live(recipe.total_steps, done=run.steps_done)
+    try:
+        if checkpoint:
+            run.live.say(f"resumed from {checkpoint.name}: {run.steps_done} of {recipe.total_steps} steps are done")
+        else:
+            run.open()
+        for index in range(run.progress.stage, len(recipe.stages)):
+            run.stage(recipe.stages[index], optimizer_state=state.pop("optimizer", None))
+        return run.close()
+    finally:
+        run.live.close()
+
+
+class _Run:
+    """One training in progress."""
+
+    def __init__(self, recipe: Recipe, folder: RunFolder) -> None:
+        self.recipe, self.folder = recipe, folder
+        self.policy = Policy.load(recipe.model)
+        self.progress = Progress()
+        self.live: Live
+        self._clock = time.perf_counter()
+
+    @property
+    def steps_done(self) -> int:
+        """Over all stages."""
+        return sum(stage.steps for stage in self.recipe.stages[: self.progress.stage]) + self.progress.step
+
+    def open(self) -> None:
+        """Before the first step: is the data whole, does the model compute what it should, how good is it already."""
+        for task in self._tasks():
+            if task.bad_rows:
+                first = task.bad_rows[0]
+                self.live.warn(
+                    f"{len(task.bad_rows)} of {len(task) + len(task.bad_rows)} rows of {task.name} ({task.split}) cannot "
+                    f"be read and are left out; the first is {first.id}: {first.why}"
+                )
+        samples = [sample for stage in self.recipe.stages for sample in stage.task.samples[:8]]
+        self.live.note("checking that pictures reach the model")
+        found = probe(self.policy, samples, seed=derive(self.recipe.seed, "probe"))
+        self.folder.append_metrics({"run/stage": "probe", "run/step": 0, **found})
+        self.progress.before = self._measure("before", self.recipe.evaluations)
+
+    def stage(self, stage: Stage, *, optimizer_state: dict[str, Any] | None) -> None:
+        """A stage to its end, measured and saved."""
+        policy, progress = self.policy, self.progress
+        policy.start_optimizer(stage.optimization)
+        if optimizer_state is not None:
+            policy.optimizer.load_state_dict(optimizer_state)
+        self._hold_reference(stage, is_resumed=optimizer_state is not None)
+        self.live.begin(stage.name, steps=stage.steps, done=progress.step)
+        while progress.step < stage.steps:
+            seed_everything(derive(self.recipe.seed, stage.name, progress.step))
+            metrics = self._step(stage)
+            progress.step += 1
+            is_due = _is_due(progress.step, self.recipe.checkpoint_every) and progress.step < stage.steps
+            if is_due:
+                metrics |= self._select(stage)
+            line = {"run/stage": stage.name, "run/step": progress.step, "run/total_steps": self.steps_done, **metrics}
+            self.folder.append_metrics(line)
+            self.live.step(line)
+            if is_due:
+                self._checkpoint(stage)
+        policy.drop_reference()
+        if stage.name not in progress.after:
+            progress.after[stage.name] = self._measure(stage.name, self.recipe.evaluations)
+            metrics = {key: value for found in progress.after[stage.name].values() for key, value in found["metrics"].items()}
+            self._remember_best(stage, metrics)
+            self._checkpoint(stage)
+        progress.stage, progress.step = progress.stage + 1, 0
+
+    def close(self) -> dict[str, Any]:
+        """After the last step: take the best weights, measure them, and write the summary."""
+        progress, last = self.progress, self.recipe.stages[-1]
+        chosen = progress.best_at or f"{last.name}-{last.steps}"
+        ends = {f"{stage.name}-{stage.steps}": stage.name for stage in self.recipe.stages}
+        if chosen in ends:
+            after = progress.after[ends[chosen]]
+        else:
+            self.policy.restore(self.folder.best_checkpoint().path)
+            after = self._measure(f"best ({chosen})", self.recipe.evaluations)
+        self._count_seconds()
+        summary = {
+            "recipe": self.recipe.name,
+            "settings": self.recipe.settings(),
+            "seed": self.recipe.seed,
+            "seconds": progress.seconds,
+            "steps": {stage.name: stage.steps for stage in self.recipe.stages},
+            "bad_rows": {f"{task.name} ({task.split})": len(task.bad_rows) for task in self._tasks()},
+            "chosen": chosen,
+            "evaluations": {
+                name: {"before": before, "after": after[name], "n": before["n"], "is_shifted": before["is_shifted"]}
+                for name, before in progress.before.items()
+            },
+            "after_stage": progress.after,
+            "warnings": self.live.warnings,
+            "environment": environment(),
+        }
+        self.folder.write_summary(summary)
+        return summary
+
+    # ---- one step
+
+    def _step(self, stage: Stage) -> dict[str, float]:
+        policy, step = self.policy, self.progress.step
+        start = time.perf_counter()
+        groups, metrics = stage.groups(policy, step, seed=self.recipe.seed)
+        parts = _split(groups, stage.updates_per_rollout)
+        old = old_logprobs(policy, groups, temperature=stage.temperature) if len(parts) > 1 else None
+        learned = []
+        for part in parts:
+            try:
+                learned.append(
+                    optimizer_step(
+                        policy,
+                        part,
+                        algorithm=stage.algorithm,
+                        progress=step / stage.steps,
+                        lr=stage.optimization.lr_at(step, total=stage.steps),
+                        temperature=stage.temperature,
+                        old_logps=old,
+                        was_sampled=stage.was_sampled,
+                    )
+                )
+            except NotFinite as fault:
+                raise self._kept(fault, stage) from fault
+        if stage.was_sampled:
+            advantages = [[_first(credit) for credit in row] for row in stage.algorithm.credit(groups)]
+            self.folder.append_rollouts(groups, step=step + 1, stage=stage.name, advantages=advantages)
+        seconds = time.perf_counter() - start
+        tokens = sum(rollout.n_sampled for group in groups for rollout in group.rollouts)
+        return {
+            **metrics,
+            **{key: fmean(one[key] for one in learned) for key in learned[0]},
+            "time/step": seconds,
+            "speed/tokens_per_second": tokens / seconds,
+        }
+
+    def _kept(self, fault: NotFinite, stage: Stage) -> RunError:
+        """The offending rows saved, and the sentence that names them."""
+        rows: dict[str, list] = {}
+        for rollout in fault.rollouts:
+            rows.setdefault(rollout.sample.id, []).append(rollout)
+        groups = [Group(sample=some[0].sample, rollouts=tuple(some)) for some in rows.values()]
+        step = self.progress.step + 1
+        path = self.folder.save_offenders(groups, step=step, stage=stage.name)
+        names = ", ".join(list(rows)[:3]) + (", ..." if len(rows) > 3 else "")
+        return RunError(
+            f"step {step} of stage {stage.name!r} is not finite: {fault}; the {len(fault.rollouts)} rollouts it comes from "
+            f"(samples {names}) are saved in {path}; look at them, or lower the learning rate and resume"
+        )
+
+    # ---- measuring
+
+    def _measure(self, moment: str, evaluations: Iterable[Evaluation]) -> dict[str, Any]:
+        found = {}
+        for evaluation in evaluations:
+            self.live.note(f"measuring {evaluation.name}")
+            found[evaluation.name] = measure(self.policy, evaluation, seed=self._eval_seed(evaluation)).as_dict()
+        metrics = {key: value for one in found.values() for key, value in one["metrics"].items()}
+        self.folder.append_metrics({"run/stage": moment, "run/step": self.steps_done, **metrics})
+        return found
+
+    def _select(self, stage: Stage) -> dict[str, float]:
+        """Measure the sets that choose the best checkpoint."""
+        metrics: dict[str, float] = {}
+        for evaluation in self.recipe.evaluations:
+            if evaluation.selects:
+                metrics |= measure(self.policy, evaluation, seed=self._eval_seed(evaluation)).metrics
+        self._remember_best(stage, metrics)
+        return metrics
+
+    def _remember_best(self, stage: Stage, metrics: dict[str, float]) -> None:
+        value = metrics.get(self.recipe.best_by)
+        if value is not None and (self.progress.best is None or value > self.progress.best):
+            self.progress.best, self.progress.best_at = value, f"{stage.name}-{self.progress.step}"
+
+    def _eval_seed(self, evaluation: Evaluation) -> int:
+        return derive(self.recipe.seed, "evaluation", evaluation.name)
+
+    # ---- keeping
+
+    def _checkpoint(self, stage: Stage) -> None:
+        self._count_seconds()
+        name = f"{stage.name}-{self.progress.step}"
+        state = {"progress": asdict(self.progress), "optimizer": self.policy.optimizer.state_dict()}
+        self.folder.save_checkpoint(name, self.policy.save, state=state, is_best=self.progress.best_at == name)
+
+    def _count_seconds(self) -> None:
+        now = time.perf_counter()
+        self.progress.seconds += now - self._clock
+        self._clock = now
+
+    def _hold_reference(self, stage: Stage, *, is_resumed: bool) -> None:
+        """The weights at the stage's beginning; on disk too, as a resumed run no longer has them (adapters need neither)."""
+        if not stage.algorithm.needs_reference or self.recipe.model.lora is not None:
+            return
+        path = self.folder.path / "references" / stage.name
+        if not is_resumed:
+            self.folder.save_model(path, self.policy.save)
+        self.policy.hold_reference(path)
+
+    def _tasks(self) -> list:
+        tasks = [stage.task for stage in self.recipe.stages] + [one.task for one in self.recipe.evaluations]
+        return list({id(task): task for task in tasks}.values())
+
+
+def _is_due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+def _split(groups: Sequence[Group], parts: int) -> list[list[Group]]:
+    """The groups in order, in so many parts of nearly equal size."""
+    bounds = [round(i * len(groups) / parts) for i in range(parts + 1)]
+    return [list(groups[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+
+
+def _first(credit: Any) -> float:
+    """A rollout's advantage as one number: itself, or its first token's."""
+    return float(credit) if not hasattr(credit, "__len__") else float(credit[0]) if len(credit) else 0.0
