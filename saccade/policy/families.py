@@ -7,6 +7,7 @@ are joined. A new family is one more entry in `FAMILIES` and one more case of `t
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,9 +32,10 @@ class Family:
     """One architecture. Module paths are relative to the base model (`model.model`), all lists in reading order.
 
     positions(config, token_P, features) -> [A, P]     the model's own position ids of a prompt
-    n_features(config, features) -> [K]                vectors that each picture becomes; None where only the model knows
+    n_features(config, features) -> [K]                vectors that each picture becomes, or each tile where tiles are stored
     sizes(config, features) -> [(width, height)]       at which the model sees each picture; empty where it sees tiles
     join(features of several prompts) -> features      as if one prompt held all their pictures
+    has_pixel_bounds                                   whether the processor obeys min_pixels and max_pixels
     """
 
     name: str
@@ -45,6 +47,7 @@ class Family:
     n_features: Callable[[Any, Features], list[int]]
     sizes: Callable[[Any, Features], list[tuple[int, int]]]
     join: Callable[[Sequence[Features]], dict[str, Tensor]]
+    has_pixel_bounds: bool = False
 
     def part_of(self, parameter: str) -> str:
         """Which part a parameter of the base model belongs to: 'connector', 'vision' or 'language'."""
@@ -112,6 +115,39 @@ def _qwen_sizes(config: Any, features: Features) -> list[tuple[int, int]]:
     return [(int(w) * patch, int(h) * patch) for _, h, w in features["image_grid_thw"].tolist()]
 
 
+def _idefics_features(config: Any, features: Features) -> list[int]:
+    *_, tiles, _, height, width = features["pixel_values"].shape  # [1, tiles, 3, height, width]
+    patch = config.vision_config.patch_size
+    return [(height // patch) * (width // patch) // config.scale_factor**2] * tiles
+
+
+def _internvl_features(config: Any, features: Features) -> list[int]:
+    tiles, _, height, width = features["pixel_values"].shape
+    tall, wide = config.vision_config.patch_size
+    return [int((height // tall) * (width // wide) * config.downsample_ratio**2)] * tiles
+
+
+def _onevision_features(config: Any, features: Features) -> list[int]:
+    """A picture that is alone in its prompt is cut into tiles, of which the padding is cut away; several are one tile each."""
+    from transformers.models.llava_onevision.modeling_llava_onevision import get_anyres_image_grid_shape, unpad_image
+
+    side = config.vision_config.image_size // config.vision_config.patch_size
+    most = int(config.vision_aspect_ratio.removeprefix("anyres_max_"))
+    counts = []
+    is_alone = [n == 1 for n in features["batch_num_images"].tolist() for _ in range(n)]
+    for size, alone in zip(features["image_sizes"].tolist(), is_alone, strict=True):
+        if not alone:
+            counts.append(side**2 + 1)
+            continue
+        rows, columns = get_anyres_image_grid_shape(size, config.image_grid_pinpoints, config.vision_config.image_size)
+        _, tall, wide = unpad_image(torch.empty(1, rows * side, columns * side, device="meta"), size).shape
+        ratio = math.sqrt(tall * wide / (most * side**2))
+        if ratio > 1.1:  # the model's own threshold for shrinking
+            tall, wide = int(tall // ratio), int(wide // ratio)
+        counts.append(side**2 + tall * (wide + 1))
+    return counts
+
+
 def _no_sizes(config: Any, features: Features) -> list[tuple[int, int]]:
     return []
 
@@ -121,10 +157,28 @@ def _join_rows(parts: Sequence[Features]) -> dict[str, Tensor]:
     return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
 
 
+def _join_tiles(parts: Sequence[Features]) -> dict[str, Tensor]:
+    """Tiles lie along the second axis, and are of one size for all pictures."""
+    return {key: torch.cat([part[key] for part in parts], dim=1) for key in parts[0]}
+
+
+def _join_padded_tiles(parts: Sequence[Features]) -> dict[str, Tensor]:
+    """Pictures lie along the first axis; their tiles along the second of pixel_values, padded to the most tiles."""
+    most = max(part["pixel_values"].shape[1] for part in parts)
+    padded = [F.pad(part["pixel_values"], (0, 0, 0, 0, 0, 0, 0, most - part["pixel_values"].shape[1])) for part in parts]
+    rest = {key: torch.cat([part[key] for part in parts]) for key in parts[0] if key != "pixel_values"}
+    return {"pixel_values": torch.cat(padded), **rest}
+
+
 _QWEN: dict[str, Any] = dict(
     vision=("visual",), language="language_model", positions=mrope,
-    n_features=_qwen_features, sizes=_qwen_sizes, join=_join_rows,
+    n_features=_qwen_features, sizes=_qwen_sizes, join=_join_rows, has_pixel_bounds=True,
 )  # fmt: skip
+_IDEFICS: dict[str, Any] = dict(
+    vision=("vision_model",), connector=("connector",), language="text_model", positions=one_axis,
+    n_features=_idefics_features, sizes=_no_sizes, join=_join_tiles,
+)  # fmt: skip
+_LLAVA: dict[str, Any] = dict(vision=("vision_tower",), language="language_model", positions=one_axis, sizes=_no_sizes)
 
 FAMILIES: tuple[Family, ...] = (
     Family(name="Qwen2-VL", model_types=("qwen2_vl",), connector=("visual.merger",), **_QWEN),
@@ -134,5 +188,23 @@ FAMILIES: tuple[Family, ...] = (
         model_types=("qwen3_vl",),
         connector=("visual.merger", "visual.deepstack_merger_list"),
         **_QWEN,
+    ),
+    Family(name="Idefics3", model_types=("idefics3",), **_IDEFICS),
+    Family(name="SmolVLM", model_types=("smolvlm",), **_IDEFICS),
+    Family(
+        name="InternVL",
+        model_types=("internvl",),
+        connector=("multi_modal_projector",),
+        n_features=_internvl_features,
+        join=_join_rows,
+        **_LLAVA,
+    ),
+    Family(
+        name="LLaVA-OneVision",
+        model_types=("llava_onevision",),
+        connector=("multi_modal_projector", "image_newline"),
+        n_features=_onevision_features,
+        join=_join_padded_tiles,
+        **_LLAVA,
     ),
 )

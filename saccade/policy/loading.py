@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
@@ -19,30 +20,36 @@ from saccade.policy.spec import ModelSpec
 def load_model(spec: ModelSpec) -> tuple[nn.Module, Any, Family]:
     """(model, processor, family) of a spec, frozen, adapted and placed as it says."""
     path = str(TINY) if spec.path == "tiny" else spec.path
+    if Path(path, "adapter_config.json").exists():
+        raise UnsupportedModel(f"{path} is an adapter, not a whole model; `saccade export` its run, or give the base model")
     try:
-        config = AutoConfig.from_pretrained(path)
+        # Without an explicit no, transformers would ask on the terminal whether to run the checkpoint's own code.
+        config = AutoConfig.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise UnsupportedModel(_why_no_config(path, error)) from error
     family = family_of(config)
-    device = _device(spec.device)
-    stored = getattr(torch, spec.dtype)
-    model = AutoModelForImageTextToText.from_pretrained(path, dtype=stored).to(device)
-    processor = AutoProcessor.from_pretrained(path, **_pixel_bounds(spec))
-    if spec.lora is not None and Path(path, "adapter_config.json").exists():
-        raise UnsupportedModel(f"{path} is an adapter; give the base model, or `saccade export` it first")
-    return prepare(model, family, spec=spec), processor, family
+    bounds = _pixel_bounds(spec, family)
+    try:
+        model = AutoModelForImageTextToText.from_pretrained(path, dtype=getattr(torch, spec.dtype))
+        processor = AutoProcessor.from_pretrained(path, **bounds)
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
+        raise UnsupportedModel(f"the {family.name} checkpoint {path} cannot be loaded: {_first_line(error)}") from error
+    if not (hasattr(processor, "tokenizer") and hasattr(processor, "image_processor")):
+        raise UnsupportedModel(f"the {family.name} checkpoint {path} has no image processor; add its preprocessor files")
+    return prepare(model.to(_device(spec.device)), family, spec=spec), processor, family
 
 
 def prepare(model: nn.Module, family: Family, *, spec: ModelSpec) -> nn.Module:
     """A loaded model with our attention, no dropout, and only the parts that train requiring gradients."""
     text = model.config.get_text_config()
     _refuse_sliding_windows(model, text)
-    text._attn_implementation = attention.NAME
+    model.model.get_submodule(family.language).config._attn_implementation = attention.NAME
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
-        if getattr(module, "attention_dropout", 0.0):
-            module.attention_dropout = 0.0
+        for attribute in ("attention_dropout", "dropout"):
+            if isinstance(getattr(module, attribute, None), float):
+                setattr(module, attribute, 0.0)
     for name, parameter in model.named_parameters():
         part = family.part_of(name.removeprefix("model.")) if name.startswith("model.") else "language"
         parameter.requires_grad_(part not in spec.freeze)
@@ -89,9 +96,12 @@ def _refuse_sliding_windows(model: nn.Module, text: Any) -> None:
         )
 
 
-def _pixel_bounds(spec: ModelSpec) -> dict[str, int]:
+def _pixel_bounds(spec: ModelSpec, family: Family) -> dict[str, int]:
     bounds = {"min_pixels": spec.min_pixels, "max_pixels": spec.max_pixels}
-    return {key: value for key, value in bounds.items() if value is not None}
+    bounds = {key: value for key, value in bounds.items() if value is not None}
+    if bounds and not family.has_pixel_bounds:
+        raise UnsupportedModel(f"{' and '.join(bounds)}: {family.name} cuts pictures into tiles and has no such bounds")
+    return bounds
 
 
 def _device(name: str) -> torch.device:

@@ -33,7 +33,7 @@ def token_logprobs(
     """
     rows = max(1, min(MAX_ROWS, MAX_LOGITS // vocabulary))
     logps, entropies = [], []
-    for start in range(0, len(target_M), rows):
+    for start in range(0, max(1, len(target_M)), rows):
         part = slice(start, start + rows)
         arguments = (head, hidden_MH[part], target_M[part], forbidden, temperature)
         if torch.is_grad_enabled():

@@ -48,9 +48,11 @@ class Policy:
         self.model, self.processor, self.family, self.spec = model, processor, family, spec
         self.device = next(model.parameters()).device
         self.tokenizer = processor.tokenizer
-        self.forbidden = torch.tensor(sorted(vision_token_ids(self._hf, self.tokenizer)), device=self.device)
-        self.end = torch.tensor(sorted(_end_ids(self._hf, self.tokenizer)), device=self.device)
-        self._encoded: dict[str, Prompt] = {}
+        forbidden, end = vision_token_ids(self._hf, self.tokenizer), _end_ids(self._hf, self.tokenizer)
+        self.forbidden = torch.tensor(sorted(forbidden), dtype=torch.long, device=self.device)
+        self.end = torch.tensor(sorted(end), dtype=torch.long, device=self.device)
+        self._vision_tokens = tuple(t for t in self.tokenizer.convert_ids_to_tokens(sorted(forbidden)) if t)
+        self._encoded: dict[tuple, Prompt] = {}
         self._reference: nn.Module | None = None
         self.optimizer: torch.optim.Optimizer | None = None
 
@@ -72,15 +74,14 @@ class Policy:
 
         PictureMismatch when the number of image tokens is not the number of vectors that the vision tower will give.
         """
-        if sample.id in self._encoded:
-            prompt = self._encoded[sample.id]
-            if prompt.picture_shas == tuple(picture.sha for picture in sample.pictures):
-                return prompt
-        prompt = self._encode(sample)
-        if len(self._encoded) >= 4096:
-            self._encoded.pop(next(iter(self._encoded)))
-        self._encoded[sample.id] = prompt
-        return prompt
+        # By content, not by id: two stages may ask the same problem in different words.
+        asked = tuple((m.role, *(p if isinstance(p, str) else (p.sha,) for p in m.parts)) for m in sample.messages)
+        if asked not in self._encoded:
+            prompt = self._encode(sample)
+            if len(self._encoded) >= 4096:
+                self._encoded.pop(next(iter(self._encoded)))
+            self._encoded[asked] = prompt
+        return self._encoded[asked]
 
     def _encode(self, sample: Sample) -> Prompt:
         encoded = self._processed(sample)
@@ -104,6 +105,15 @@ class Policy:
         text = self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
         images = [picture.image for picture in sample.pictures]
         return dict(self.processor(text=[text], images=images or None, return_tensors="pt"))
+
+    def _check_text(self, sample: Sample) -> None:
+        text = "".join(message.text for message in sample.messages)
+        for token in self._vision_tokens:
+            if token in text:
+                raise PictureMismatch(
+                    f"sample {sample.id!r}: its text holds {token!r}, which this model reads as part of a picture; "
+                    "remove it, pictures are given as parts of a message"
+                )
 
     def _check_pictures(self, sample: Sample, token_P: Tensor, features: dict[str, Tensor]) -> None:
         tokens = int((token_P == self.image_token).sum())
