@@ -102,9 +102,11 @@ class Policy:
         chat = [
             {"role": message.role, "content": [_content(part) for part in message.parts]} for message in sample.messages
         ]
+        self._check_text(sample)
         text = self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
         images = [picture.image for picture in sample.pictures]
-        return dict(self.processor(text=[text], images=images or None, return_tensors="pt"))
+        # Nested, as the pictures of one conversation: LLaVA-OneVision treats several pictures unlike a lone one.
+        return dict(self.processor(text=[text], images=[images] if images else None, return_tensors="pt"))
 
     def _check_text(self, sample: Sample) -> None:
         text = "".join(message.text for message in sample.messages)
