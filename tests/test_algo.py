@@ -84,7 +84,7 @@ def test_eps_is_added_to_the_standard_deviation():
 
 
 @pytest.mark.parametrize("advantage", ADVANTAGES)
-@pytest.mark.parametrize("rewards", [[np.float32(0.9)] * 7, [0.1] * 3, [0.9, None, 0.9, 0.9], [5.0], [None, 3.0], [None]])
+@pytest.mark.parametrize("rewards", [[np.float32(0.9)] * 7, [0.1] * 3, [0.9, None, 0.9], [5.0], [None, 3.0], [None]])
 def test_nothing_to_compare_is_exactly_zero(advantage, rewards):
     assert advantage(rewards).tolist() == [0.0] * len(rewards)
 
@@ -131,7 +131,7 @@ def test_credit_is_per_group_and_spreads_over_tokens():
 
 
 def test_clipped_ratio_values():
-    """Rows: inside; above for A > 0 (clipped); above for A < 0 (not); below for A < 0 (clipped); below for A > 0 (not)."""
+    """Inside; above, clipped for A > 0 and not for A < 0; below, clipped for A < 0 and not for A > 0."""
     ratio = [1.1, 2.0, 2.0, 0.5, 0.5]
     adv = [2.0, 1.0, -1.0, -1.0, 1.0]
     logp = [math.log(r) - 3 for r in ratio]

@@ -1,4 +1,4 @@
-"""The shared reader: what it finds, that it says the same as the plain regular expression, and that nothing upsets it."""
+"""The shared reader: what it finds, that it agrees with the plain regular expression, that nothing upsets it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,8 @@ def test_number(text, value):
 
 
 def test_numbers():
-    assert numbers("from -3 to +4.5, then 7-3 and x-2, .5 and 1e2; (1)-2 v1.2") == [-3, 4.5, 7, 3, 2, 0.5, 100, 1, 2, 1.2]
+    text = "from -3 to +4.5, then 7-3 and x-2, .5 and 1e2; (1)-2 v1.2"
+    assert numbers(text) == [-3, 4.5, 7, 3, 2, 0.5, 100, 1, 2, 1.2]
     assert numbers("none at all") == numbers("") == numbers("9" * 65 + " 1e999") == []
 
 
@@ -115,8 +116,9 @@ def test_any_text_gets_an_answer(read, text):
 
 
 HOSTILE = [
-    "a", "f(", "(a", "f(a,", "f(a,'", "f(a, b", "1", "-", ".", "1e", "1.1.", "-.", "<", "<think>", "</think>", "<answer>",
-    "</answer>", "</think> ", "<answer></answer>", "</think>" + " " * 100, "f(" + " " * 100, "f(" + "a" * 100, "\n", "\0",
+    "a", "f(", "(a", "f(a,", "f(a,'", "f(a, b", "1", "-", ".", "1e", "1.1.", "-.", "<", "<think>", "</think>",
+    "<answer>", "</answer>", "</think> ", "<answer></answer>", "</think>" + " " * 100, "f(" + " " * 100,
+    "f(" + "a" * 100, "\n", "\0",
 ]  # fmt: skip
 WRAPS = ["{}", "<think>{}</answer>", "<think></think>{}", "<summary>{}</answer>", "f({}"]
 
@@ -168,7 +170,7 @@ def test_without_math_verify_one_sentence_says_so(monkeypatch):
         (r"\frac{1}{2}", "0.5", True),
         ("the sum is 7.", "7", True),
         ("the sum is 8.", "7", False),
-        ("7 or 8", "8", True),  # why this must not judge whole completions by default
+        ("it cannot be 8", "8", True),  # why this must not judge whole completions by default
         ("no idea", "7", False),
         ("\0\ud800", "7", False),
     ],

@@ -1,10 +1,10 @@
 """From the rewards of a group of siblings to how much better than its siblings each one was.
 
-Every function here takes the rewards of ONE group, None where a rollout could not be scored, and returns a float64 array
-with one advantage per sibling. Three rules hold for all of them:
+Every function here takes the rewards of ONE group, None where a rollout could not be scored, and returns a float64
+array with one advantage per sibling. Three rules hold for all of them:
 
 - an unscored sibling leaves the statistics and gets advantage 0;
-- a group whose known rewards are all equal gets exactly 0 everywhere (rounding in the mean must not leak through 1/eps);
+- a group whose known rewards are all equal gets exactly 0 (rounding in the mean must not leak through 1/eps);
 - so does a group with fewer than two known rewards, where there is nothing to compare with.
 
     >>> ZScore(eps=0)([1.0, 0.0, 0.0, 0.0])

@@ -10,7 +10,9 @@ One optimizer step uses them in this order (`run/step.py`):
         loss_M += algorithm.beta_at(progress) * algorithm.penalty(logp_M, ref_M)      where needs_reference
         (weight_M * loss_M).sum().backward()
 
-    >>> dapo() == replace(grpo(high=0.28, beta=0.0), name="dapo", weigh=token_mean)   # algorithms compare by their parts
+Algorithms compare by their parts:
+
+    >>> dapo() == replace(grpo(high=0.28, beta=0.0), name="dapo", weigh=token_mean)
     True
 """
 
@@ -31,8 +33,8 @@ from saccade.core.rollout import Group
 class Algorithm:
     """What distinguishes one policy-gradient algorithm from another.
 
-    `beta` is the coefficient of the penalty, a number or a Schedule; with 0, or without a penalty, no reference model is
-    needed and none is loaded.
+    `beta` is the coefficient of the penalty, a number or a Schedule; with 0, or without a penalty, no reference model
+    is needed and none is loaded.
     """
 
     name: str
@@ -45,7 +47,7 @@ class Algorithm:
 
     def __post_init__(self) -> None:
         if self.penalty is None and self.beta != 0:
-            raise ValueError(f"{self.name}: beta is {self.beta} but there is no penalty to multiply; set one, or beta=0")
+            raise ValueError(f"{self.name}: beta is {self.beta} but there is no penalty for it; set one, or beta=0")
         if not callable(self.beta) and self.beta < 0:
             raise ValueError(f"{self.name}: beta must be 0 or more, got {self.beta}")
 
@@ -117,8 +119,8 @@ def dapo(
 ) -> Algorithm:
     """DAPO's loss (2503.14476): clip-higher, every token counts the same, no KL.
 
-    Its other two parts are not here yet: dynamic sampling (refill until every group is informative), which is a matter of
-    sampling, and the overlong penalty, which is a reward. Until then flat groups stay and have advantage 0.
+    Its other two parts are not here yet: dynamic sampling (refill until every group is informative), which is a matter
+    of sampling, and the overlong penalty, which is a reward. Until then flat groups stay and have advantage 0.
     """
     return replace(
         grpo(eps=eps, beta=0.0),

@@ -37,7 +37,7 @@ def token_mean(lengths_B: Sequence[int]) -> np.ndarray:
 
 
 def sequence_mean_token_sum(lengths_B: Sequence[int]) -> np.ndarray:
-    """1 / rows: the mean over rollouts of each one's sum over tokens, which is the policy gradient of a whole answer."""
+    """1 / rows: the mean over rollouts of each one's sum over tokens: the policy gradient of whole answers."""
     length_B, n_rows = _lengths(lengths_B)
     return np.full(int(length_B.sum()), 1 / n_rows)
 

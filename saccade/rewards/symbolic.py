@@ -3,11 +3,11 @@
     >>> is_equal("so it is \\\\frac{1}{2}", "0.5")
     True
 
-Symbolic algebra on model text can run for ever or eat all memory, and a signal-based timeout works neither in threads nor
-inside C code. So a separate process does it, with a memory limit; it is killed when an answer takes too long, and started
-anew when next needed. Equal text and plain numbers are decided without it.
+Symbolic algebra on model text can run for ever or eat all memory, and a signal-based timeout works neither in threads
+nor inside C code. So a separate process does it, with a memory limit; it is killed when an answer takes too long, and
+started anew when next needed. Equal text and plain numbers are decided without it.
 
-math-verify finds values inside prose: "7 or 8" equals both 7 and 8. Ask it about answers, not about whole completions,
+math-verify finds values inside prose: "it cannot be 8" equals 8. Ask it about answers, not about whole completions,
 unless a paper's numbers depend on it.
 """
 

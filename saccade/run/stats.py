@@ -7,9 +7,9 @@
     0.9166...
     >>> mcnemar(before, after).p                          # did the same samples change?
 
-Scores stand per sample: a number each, or a sequence of numbers where a sample had several attempts. Samples are what was
-drawn at random, so samples are what is resampled; attempts at one sample are not independent of each other. The same
-call gives the same numbers, always: the bootstrap's seed is an argument.
+Scores stand per sample: a number each, or a sequence of numbers where a sample had several attempts. Samples are what
+was drawn at random, so samples are what is resampled; attempts at one sample are not independent of each other. The
+same call gives the same numbers, always: the bootstrap's seed is an argument.
 """
 
 from __future__ import annotations
@@ -53,9 +53,7 @@ def wilson(n_correct: int, n: int, *, confidence: float = 0.95) -> Interval:
     return Interval(0.0 if n_correct == 0 else middle - half, 1.0 if n_correct == n else middle + half)
 
 
-def bootstrap(
-    scores: Scores, *, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
-) -> Interval:
+def bootstrap(scores: Scores, *, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
     """Percentile bootstrap interval of the mean over samples of each sample's mean; resamples whole samples."""
     mean_S = _sample_means(scores)
     random = np.random.default_rng(seed)
@@ -128,7 +126,8 @@ def _sample_means(scores: Scores) -> np.ndarray:
         raise ValueError("needs the scores of at least one sample, got none")
     mean_S = np.array([float(np.mean(score)) if np.size(score) else math.nan for score in scores])
     if not np.isfinite(mean_S).all():
-        raise ValueError(f"scores must be finite numbers; sample {int(np.argmin(np.isfinite(mean_S)))} has none, or nan")
+        number = int(np.argmin(np.isfinite(mean_S)))
+        raise ValueError(f"scores must be finite numbers; sample {number} has none, or nan")
     return mean_S
 
 

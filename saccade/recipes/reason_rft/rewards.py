@@ -1,0 +1,157 @@
+"""The rewards of Reason-RFT: format and accuracy, which train it, and the optional reasoning-step and length terms.
+
+    rewards = weighted((accuracy(), 1.0), (format_reward, 1.0))         # C the released default
+
+Accuracy is told by the sample's kind:
+
+    counting     Discrete        the answer is the gold string                                  0 or 1
+    structure    Mathematical    letters exactly, numbers within a cosine tolerance             0 to 1
+    spatial      FunctionCalls   overlap of two sets of func(object, value)                     0 to 1, or below
+
+Departs, each with its reason:
+- A completion without an answer block has accuracy 0. In the released code its whole text may match, and math-verify
+  finds numbers in prose: "it cannot be 8" is then right for 8. `released_accuracy` does as it does.
+- Structure has the paper's tolerance; in the released code it is commented out in favour of Discrete.
+- Calls are paired by maximum matching (`matching.py`): greedy pairing hangs on hash order and can miss credit.
+- A gold of 0 can be met; in the released code it divides by zero and scores 0.
+- The evaluator reads answers over several lines, which the released one of the spatial task does not.
+
+Marks: # P paper, # C released code, # I inferred, # O ours.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from saccade.core.reward import Reward, reward
+from saccade.core.rollout import Group, Rollout, Score
+from saccade.recipes.reason_rft.judges import (
+    FULL_ONLY,
+    PARTIAL,
+    PENALTY,
+    ByKind,
+    Credits,
+    Discrete,
+    FunctionCalls,
+    Judge,
+    Mathematical,
+    Same,
+    SameValue,
+    gold_of,
+    same_text_or_number,
+)
+from saccade.rewards.read import first_section, layout
+from saccade.rewards.symbolic import is_equal
+
+__all__ = [
+    "FULL_ONLY",
+    "PARTIAL",
+    "PENALTY",
+    "Credits",
+    "Discrete",
+    "FunctionCalls",
+    "Mathematical",
+    "SameValue",
+    "accuracy",
+    "caption_format_reward",
+    "evaluation",
+    "format_of",
+    "format_reward",
+    "length_reward",
+    "reasoning_steps",
+    "released_accuracy",
+]
+
+_STEP = re.compile(r"Step [0-9]++:|^[0-9]++\.|\n[-*]|First,|Second,|Next,|Finally,", re.MULTILINE)
+
+
+def format_of(*tags: str) -> Reward:
+    """1 if the completion is these blocks in this order, whitespace between and nothing around them, else 0. # C"""
+
+    @reward(name="format")
+    def format_is_right(rollout: Rollout) -> Score:
+        is_right = layout(rollout.text, *tags) is not None
+        return Score(float(is_right), f"{'is' if is_right else 'is not'} {' then '.join(tags)}")
+
+    return format_is_right
+
+
+format_reward = format_of("think", "answer")  # P, C
+caption_format_reward = format_of("summary", "caption", "think", "answer")  # C the released research variant
+
+
+def accuracy(
+    *,
+    counting: Judge = Discrete(),  # P, C
+    structure: Judge = Mathematical(),  # P
+    spatial: Judge = FunctionCalls(),  # C full credit only
+) -> Reward:
+    """The accuracy reward of the three tasks. Replace a judge for another variant:
+
+    >>> accuracy(spatial=FunctionCalls(credits=PARTIAL))
+    """
+    return Reward(name="accuracy", function=ByKind(counting=counting, structure=structure, spatial=spatial))
+
+
+def released_accuracy(*, credits: Credits = FULL_ONLY) -> Reward:
+    """Accuracy as the released code gives it: no tolerance, and answers without tags count. Needs math-verify. # C"""
+    discrete = Discrete(untagged=is_equal)
+    spatial = FunctionCalls(credits=credits, reads_untagged=True)
+    return accuracy(counting=discrete, structure=discrete, spatial=spatial)
+
+
+def evaluation(*, same: Same = same_text_or_number) -> Reward:
+    """What the evaluator calls accuracy. Named "accuracy". # C
+
+    Counting and structure: 0 or 1. Spatial: the partial score, without the cost of repeats, so that its mean over a
+    test set is a mean of partial credits and not a share of right answers. Untagged text counts in all three. `same`
+    compares (answer, gold): equal strings or numbers (# O), or with math-verify, `symbolic.is_equal` (# C).
+    """
+    value = SameValue(same=same)
+    spatial = FunctionCalls(credits=PARTIAL, punishes_repeats=False, reads_untagged=True)
+    return accuracy(counting=value, structure=value, spatial=spatial)
+
+
+@reward
+def reasoning_steps(rollout: Rollout) -> Score:
+    """min(1, k / 3) for k step markers: "Step 1:", a line's "1.", a line's - or *, First, Second, Next, Finally. # C
+
+    Optional, and easily gamed: it counts markers, not steps.
+    """
+    k = len(_STEP.findall(rollout.text))
+    return Score(min(1.0, k / 3), f"{k} step markers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShorterIsBetter:
+    """scale * lambda for a right answer, scale * min(0, lambda) for a wrong one, by length within the group. # C
+
+        lambda = 0.5 - (length - shortest) / (longest - shortest)         lengths in characters
+
+    0 where all siblings are equally long, before `starts_at` of the training, and for the spatial task. The released
+    code starts at global step 800, of about 2,390 for counting (33,400 samples, 14 a step). # I
+    """
+
+    scale: float = 0.05  # C
+    starts_at: float = 1 / 3  # I training progress, 0 to 1
+
+    def __call__(self, group: Group, *, progress: float) -> list[Score]:
+        length_G = [len(rollout.text) for rollout in group.rollouts]
+        shortest, longest = min(length_G), max(length_G)
+        if group.sample.kind == "spatial":
+            return [Score(0.0, "not for spatial")] * len(length_G)
+        if progress < self.starts_at or shortest == longest:
+            return [Score(0.0, "not yet" if progress < self.starts_at else "all equally long")] * len(length_G)
+        scores = []
+        for rollout, length in zip(group.rollouts, length_G, strict=True):
+            short = 0.5 - (length - shortest) / (longest - shortest)
+            is_right = same_text_or_number(first_section(rollout.text, "answer") or "", gold_of(rollout))
+            why = f"{length} characters, {shortest} to {longest}, {'right' if is_right else 'wrong'}"
+            scores.append(Score(self.scale * (short if is_right else min(0.0, short)), why))
+        return scores
+
+
+def length_reward(*, scale: float = 0.05, starts_at: float = 1 / 3) -> Reward:
+    """The optional length term, over a group; see ShorterIsBetter."""
+    return Reward(name="length", function=ShorterIsBetter(scale=scale, starts_at=starts_at), scope="group")
