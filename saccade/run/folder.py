@@ -275,10 +275,13 @@ class RunFolder:
             raise RunError(f"{self.path} is open for reading only; RunFolder.start or RunFolder.resume opens it to write")
 
     def _open(self) -> None:
-        for folder in (self._checkpoints, self.path / "pictures"):
+        pictures = self.path / "pictures"
+        for folder in (self._checkpoints, pictures):
             folder.mkdir(exist_ok=True)
         for leftover in self._checkpoints.glob(".*"):
             shutil.rmtree(leftover, ignore_errors=True)
+        for leftover in pictures.glob(".*"):
+            leftover.unlink()
         for log in (self._metrics, self._rollouts):
             if cut := log.open():
                 self.say(f"{log.path.name} ended in a torn line of {cut} bytes, which is dropped.")
