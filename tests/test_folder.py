@@ -32,7 +32,8 @@ def picture(shade: int = 7) -> Picture:
 
 
 def group(*, text: str = "7", target: object = "7", shade: int = 7) -> Group:
-    sample = Sample(id="count/0", messages=(Message("user", (picture(shade), "How many?")),), target=target, kind="count")
+    ask = Message("user", (picture(shade), "How many?"))
+    sample = Sample(id="count/0", messages=(ask,), target=target, kind="count")
     rollouts = tuple(
         Rollout(
             sample=sample,
@@ -82,7 +83,8 @@ def train(folder: RunFolder, *, start: int, end: int) -> None:
     """What a training run leaves behind, deterministic by step; every third checkpoint is the best."""
     for step in range(start, end):
         folder.append_metrics({"run/step": step, "reward/mean": math.sin(step)})
-        folder.append_rollouts([group(text=f"{step}", shade=step % 200)], step=step, stage="rl", advantages=[[0.5, None]])
+        groups = [group(text=f"{step}", shade=step % 200)]
+        folder.append_rollouts(groups, step=step, stage="rl", advantages=[[0.5, None]])
         folder.save_checkpoint(f"rl-{step}", writer(step), state=state(step), is_best=step % 3 == 0)
 
 
@@ -116,7 +118,7 @@ def folder(memory_path, said):
 
 
 def test_metrics_round_trip_exactly(folder):
-    rows = [{"run/step": 1, "reward/mean": 0.1 + 0.2, "run/stage": "sft"}, {"run/step": 2, "kl/mean": None, "lr/x": 5e-324}]
+    rows = [{"run/step": 1, "a/sum": 0.1 + 0.2, "run/stage": "sft"}, {"run/step": 2, "kl/mean": None, "a/tiny": 5e-324}]
     for row in rows:
         folder.append_metrics(row)
     assert (folder.path / "metrics.jsonl").read_bytes().count(b"\n") == 2
@@ -140,7 +142,10 @@ def test_metrics_that_are_not_finite_flat_values_are_refused_and_leave_no_trace(
     assert list(folder.metrics()) == []
 
 
-@pytest.mark.parametrize("torn", [b'{"run/step": 3', b'{"run/step": 3}', b"\x00\x00\x00\n", b"[1]\n", b'{"a/b": 1}x\n\n{'])
+TORN = [b'{"run/step": 3', b'{"run/step": 3}', b"\x00\x00\x00\n", b"[1]\n", b'{"a/b": 1}x\n\n{']
+
+
+@pytest.mark.parametrize("torn", TORN)
 def test_a_torn_end_is_dropped_on_reopening(folder, said, torn):
     for step in (1, 2):
         folder.append_metrics({"run/step": step})
@@ -341,7 +346,7 @@ def test_a_disk_that_refuses_midway_costs_nothing(folder):
         writer(3)(path)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with pytest.raises(RunError, match="^cannot write checkpoint rl-3 .*No space left.*earlier checkpoints are untouched"):
+    with pytest.raises(RunError, match="^cannot write checkpoint rl-3 .*No space left.*earlier .* untouched"):
         folder.save_checkpoint("rl-3", write, state=state(3))
     assert names(folder) == {"rl-1", "rl-2"}
     assert is_whole(folder.latest_checkpoint(), 2)
@@ -471,10 +476,12 @@ def test_two_processes_cannot_train_into_one_folder(folder):
     folder.append_metrics({"run/step": 1})
 
     def second() -> list[str]:
-        done = subprocess.run([sys.executable, "-c", code, str(folder.path)], capture_output=True, text=True, check=True)
+        command = [sys.executable, "-c", code, str(folder.path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
         return done.stdout.splitlines()
 
-    sentence = f"{folder.path} is being trained into by process {os.getpid()} on {os.uname().nodename}; wait until it ends"
+    holder = f"process {os.getpid()} on {os.uname().nodename}"
+    sentence = f"{folder.path} is being trained into by {holder}; wait until it ends"
     assert len(second()) == 2
     assert all(line.startswith(sentence) for line in second())
     folder.close()

@@ -153,7 +153,7 @@ def test_nothing_is_wider_than_the_terminal(columns):
     live.begin("a stage with a name that is much longer than anybody needs", steps=60)
     many = {f"reward/term_number_{i}": i / 3 for i in range(9)} | METRICS
     steps(live, clock, n=20, seconds=4000.0, metrics=many, screen=screen)
-    live.warn("reward 'judge' could not tell on 3 of 64 rollouts; it says nothing\x1b[2J about /a/very/long/path/to/a.png")
+    live.warn("reward 'judge' could not tell on 3 of 64 rollouts\x1b[2J of /a/very/long/path/to/a.png")
     live.note("evaluating\nsomething")
     live.close()
     print_table(ROWS, out=screen.out)

@@ -105,7 +105,7 @@ def write_checkpoint(
         os.rename(temp, path)
         sync_path(path.parent)
     except Exception as error:
-        # The disk's refusal reaches us as OSError from Python, as RuntimeError from torch, as SafetensorError from Rust.
+        # A disk's refusal comes as OSError from Python, as RuntimeError from torch, as SafetensorError from Rust.
         reason = _disk_fault(error, path.parent)
         if reason is None:
             raise

@@ -18,6 +18,11 @@ class RunError(RuntimeError):
     """Something about a run's files that a person must decide or mend; the message says what to do."""
 
 
+def read_only(path: Path) -> RunError:
+    """What to raise where a run that was opened for reading is written to."""
+    return RunError(f"{path} is open for reading only; RunFolder.start or RunFolder.resume opens it to write")
+
+
 def write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
     """Put `data` at `path`, whole or not at all; RunError if the disk does not take it.
 
@@ -100,7 +105,10 @@ class JsonLines:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Add rows, all or none, and hand them to the system at once. RunError if the disk does not take them; ValueError for NaN and infinities."""
+        """Add rows, all or none, and hand them to the system at once.
+
+        RunError if the disk does not take them; ValueError for NaN and infinities.
+        """
         lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows]
         # A lone surrogate in a model's text becomes the JSON escape of itself, which reads back as the same text.
         data = memoryview("".join(lines).encode("utf-8", "backslashreplace"))
@@ -130,14 +138,14 @@ class JsonLines:
         os.ftruncate(handle, size)
 
     def read(self) -> Iterator[dict[str, Any]]:
-        """Every whole line, also while another process writes. RunError, naming the line, if one in the middle is bad."""
+        """Every whole line, also while another process writes. RunError, naming it, if one in the middle is bad."""
         if not self.path.exists():
             return
         bad_line = None
         with open(self.path, "rb") as file:
             for number, line in enumerate(file, start=1):
                 if bad_line is not None:
-                    raise RunError(f"{self.path}, line {bad_line} is not a JSON object; the file was changed or damaged")
+                    raise RunError(f"{self.path}, line {bad_line} is not a JSON object; the file was damaged or edited")
                 row = _row(line)
                 if row is None:
                     bad_line = number
@@ -146,7 +154,7 @@ class JsonLines:
 
     def _writable(self) -> int:
         if self._handle is None:
-            raise RunError(f"{self.path} is open for reading only; RunFolder.start or RunFolder.resume opens it to write")
+            raise read_only(self.path)
         return self._handle
 
 

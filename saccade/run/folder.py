@@ -42,7 +42,7 @@ from saccade.run.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from saccade.run.files import JsonLines, RunError, remove_folder, take_lock, write_atomically
+from saccade.run.files import JsonLines, RunError, read_only, remove_folder, take_lock, write_atomically
 from saccade.run.records import rollout_rows
 
 KEPT = 2  # latest checkpoints
@@ -74,7 +74,7 @@ class RunFolder:
 
     @classmethod
     def start(cls, path: Path | str, *, say: Callable[[str], None] | None = None) -> RunFolder:
-        """A new run here. RunError if the folder holds a run, or if another process is training into it."""
+        """A new run here. RunError if the folder holds a run, or if another process trains into it."""
         folder = cls(path, say=say)
         if folder.path.exists() and not folder.path.is_dir():
             raise RunError(f"{folder.path} is a file; a run needs a folder")
@@ -88,7 +88,7 @@ class RunFolder:
 
     @classmethod
     def resume(cls, path: Path | str, *, say: Callable[[str], None] | None = None) -> RunFolder:
-        """The run that is here, to be continued. RunError if there is none, or if another process is training into it."""
+        """The run that is here, to be continued. RunError if there is none, or if another process trains into it."""
         folder = cls(path, say=say)
         if not folder.path.is_dir() or not (folder.holds_run or folder._metrics.path.exists()):
             raise RunError(f"{folder.path} holds no run to resume; leave --resume out to start one there")
@@ -188,7 +188,7 @@ class RunFolder:
         return checkpoint
 
     def mark_best(self, name: str) -> None:
-        """Say that checkpoint `name` is the best so far; it stays until another is. RunError if there is no such one."""
+        """Say that checkpoint `name` is the best so far; it stays until another is. RunError if there is none such."""
         self._require_lock()
         known = known_checkpoints(self._checkpoints)
         if name not in [checkpoint.name for checkpoint in known]:
@@ -198,7 +198,7 @@ class RunFolder:
         let_go(self._checkpoints, kept=KEPT)
 
     def latest_checkpoint(self) -> Checkpoint | None:
-        """The last checkpoint that is sound to the byte, None where there is none. Says which damaged ones it passed."""
+        """The last checkpoint that is sound to the byte, None where there is none; says which ones are damaged."""
         for checkpoint in reversed(known_checkpoints(self._checkpoints, say=self.say)):
             try:
                 checkpoint.check()
@@ -272,7 +272,7 @@ class RunFolder:
 
     def _require_lock(self) -> None:
         if self._lock is None:
-            raise RunError(f"{self.path} is open for reading only; RunFolder.start or RunFolder.resume opens it to write")
+            raise read_only(self.path)
 
     def _open(self) -> None:
         pictures = self.path / "pictures"

@@ -2,12 +2,12 @@
 
     >>> live = Live(total_steps=80)
     >>> live.begin("rl", steps=60)
-    >>> live.step({"reward/mean": 0.53, "reward/accuracy": 0.48, "rollout/tokens": 41.0, "speed/tokens_per_second": 5210.0})
+    >>> live.step({"reward/mean": 0.5, "reward/format": 0.9, "rollout/tokens": 41.0, "speed/tokens_per_second": 5210.0})
     >>> live.warn("2 of 200 rows have no picture and are left out.")
     >>> live.close()
 
-On a terminal the block is redrawn in place; elsewhere a plain line comes at the first and last step of a stage and every
-half minute. Nothing but a plain line is wider than the terminal.
+On a terminal the block is redrawn in place and fits; elsewhere a plain line comes at the first and last step of a stage
+and every half minute.
 """
 
 from __future__ import annotations

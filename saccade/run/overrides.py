@@ -1,12 +1,12 @@
-"""Changes to a recipe's numbers from the command line, `--set stages.0.lr=1e-6`, and the flat list of what can be changed.
+"""Changes to a recipe's numbers from the command line, `--set stages.0.lr=1e-6`, and the list of what can be changed.
 
     >>> override(recipe, ["stages.0.lr=1e-6", "stages.0.algorithm.beta=0"]).stages[0].lr
     1e-06
     >>> flatten(recipe)["stages.0.algorithm.surrogate.high"]
     0.2
 
-A path leads through the fields of dataclasses, the places of tuples and lists, and the keys of dicts. Only what exists can be
-set, and only scalars: a function is exchanged in Python, where its arguments are seen.
+A path leads through the fields of dataclasses, the places of tuples and lists, and the keys of dicts. Only what exists
+can be set, and only scalars: a function is exchanged in Python, where its arguments are seen.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def override(recipe: Tree, settings: Iterable[str]) -> Tree:
 
 
 def flatten(recipe: Any) -> dict[str, Any]:
-    """Every value of a recipe by its path, in reading order. Functions and tasks stand as themselves; see `is_scalar`."""
+    """Every value of a recipe by its path, in reading order; functions and tasks as themselves (see `is_scalar`)."""
     return {path: leaf.value for path, leaf in _leaves(recipe, Any, "")}
 
 
@@ -125,16 +125,22 @@ def _scalar_at(path: str, leaves: Mapping[str, Leaf]) -> Leaf:
         raise OverrideError(f"{path} is not a single value; set one inside it: {', '.join(inside[:NEAREST])}{more}")
     if leaf is not None:
         name = getattr(leaf.value, "__name__", type(leaf.value).__name__)
-        raise OverrideError(f"{path} is {name}, not a number, string or bool; change it in Python, in the recipe's file")
+        raise OverrideError(f"{path} is {name}, not a number, string or bool; change it in the recipe's file")
     scalars = [other for other in leaves if is_scalar(leaves[other].value)]
     nearest = sorted(scalars, key=lambda other: _likeness(path, other), reverse=True)[:NEAREST]
     raise OverrideError(f"there is no {path}; the nearest are: {', '.join(nearest)}")
 
 
 def _likeness(wanted: str, path: str) -> float:
-    """How alike two paths are, their last names counting as much as the whole."""
+    """How alike two paths are: as wholes, and by their last names, where initials (learning_rate, lr) are alike."""
     last, other = wanted.rpartition(".")[2], path.rpartition(".")[2]
-    return SequenceMatcher(None, wanted, path).ratio() + SequenceMatcher(None, last, other).ratio()
+    is_short = other in (last, _initials(last)) or last == _initials(other)
+    names = 1.0 if is_short else SequenceMatcher(None, last, other).ratio()
+    return names + SequenceMatcher(None, wanted, path).ratio()
+
+
+def _initials(name: str) -> str:
+    return "".join(word[:1] for word in name.split("_"))
 
 
 def _parse(text: str, leaf: Leaf, *, where: str) -> Any:
@@ -152,7 +158,7 @@ def _parse(text: str, leaf: Leaf, *, where: str) -> Any:
 
 
 def _readers(leaf: Leaf) -> list[tuple[str, Callable[[str], Any]]]:
-    """(what is allowed, how to read it), narrowest first: by the annotation, and by the value where that says nothing."""
+    """(what is allowed, how to read it), narrowest first: by the annotation, or by the value where that is silent."""
     options = [option for option in _options(leaf.annotation) if _is_readable(option)]
     if leaf.value is not None and not any(_holds(option, leaf.value) for option in options):
         options.append(type(leaf.value))

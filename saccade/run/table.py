@@ -55,7 +55,8 @@ def print_table(rows: Sequence[Row], *, out: TextIO | None = None) -> None:
             for name, n, before, after, change in cells
             for line in (fit(f"{name} (n {n})", width), fit(f"  {before} {arrow} {after}  {change}", width))
         ]
-    caption = "Shares in %, each with its 95 % interval." if any(row.is_share for row in rows) else "With 95 % intervals."
+    has_shares = any(row.is_share for row in rows)
+    caption = "Shares in %, each with its 95 % interval." if has_shares else "With 95 % intervals."
     out.write("\n".join([*lines, *textwrap.wrap(caption, width)]) + "\n")
     out.flush()
 
