@@ -57,7 +57,7 @@ def prepare(model: nn.Module, family: Family, *, spec: ModelSpec) -> nn.Module:
         model = _with_lora(model, family, spec)
     if spec.gradient_checkpointing:
         # Non-reentrant: the reentrant kind needs inputs that require gradients, which frozen embeddings do not give.
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     if spec.dtype == "bfloat16":
         for parameter in model.parameters():
             if parameter.requires_grad:
