@@ -11,7 +11,8 @@
      'problem': 'What is the sum of all the digits?', 'answer': '14', 'cot': '<think>...'}
 
 Three kinds of rows stand in such files, and all come out alike: meta {id, image, problem, answer, cot}, RL {id, image,
-problem, solution, answer for geometry} and ShareGPT {id, image, messages}.
+problem, solution, answer for geometry} and ShareGPT {id, image, messages}. The last hold the whole prompt, not the bare
+problem, so their rows carry `has_prompt: True`.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def files(folder: Path | str) -> dict[tuple[str, str], Path]:
 
 
 def read_rows(path: Path | str, *, root: Path | str | None = None) -> list[dict[str, Any]]:
-    """The rows of one JSON file, each with id, image (list of absolute paths), problem, answer, and cot where there is one.
+    """The rows of one JSON file, each with id, image (list of absolute paths), problem, answer, and cot where it has one.
 
     Pictures are looked for beside `root` (default: the data set that the file stands in), in its images folders, and as
     written. Whether they exist and decode is found out by who opens them. A row of a wrong shape raises DataError,
@@ -97,6 +98,8 @@ def _row(row: Any, where: str, root: Path) -> dict[str, Any]:
         "problem": problem,
         "answer": section(bare, "answer") if section(bare, "answer") is not None else bare.strip(),
     }
+    if "messages" in row:
+        plain["has_prompt"] = True
     cot = row.get("cot") or (solution if solution and "<think>" in solution else None)
     return {**plain, "cot": str(cot)} if cot else plain
 

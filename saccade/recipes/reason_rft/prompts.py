@@ -30,11 +30,9 @@ FUNCTIONS = {  # C
     ),
 }  # fmt: skip
 SPATIAL = (
-    "The first picture is before, the second after 1 to 4 changes. "
-    "{problem} "
-    "List the changes as calls function(id, value). Functions and values: "
-    + "; ".join(f"{function}: {' '.join(values)}" for function, values in FUNCTIONS.items())
-    + ". Positions are relative to where the object was. "
+    "Two pictures, before and after 1 to 4 changes. {problem} Name each change as function(id, value): "
+    + "; ".join(f"{function} {' '.join(values)}" for function, values in FUNCTIONS.items())
+    + " of its old place. "
     + FORM.format(what="the calls")
 )
 LETTERS = ("A", "B", "C", "D")
@@ -44,6 +42,7 @@ def ask(row: Mapping[str, Any]) -> Sample:
     """The Sample of one row of `saccade.data.reason_rft`. Bad rows raise DataError or PictureError with what is wrong.
 
     `target` is the gold answer as text (without tags), `solution` the worked one, `kind` counting, structure or spatial.
+    A row with `has_prompt` (a ShareGPT row) already says how to answer, and is asked as it stands.
     """
     kind = task_of(row)
     answer = str(row["answer"]).strip()
@@ -53,7 +52,9 @@ def ask(row: Mapping[str, Any]) -> Sample:
     wanted = 2 if kind == "spatial" else 1
     if len(pictures) != wanted:
         raise DataError(f"a {kind} row needs {wanted} picture(s), got {len(pictures)}")
-    text = template(kind, answer).format(problem=str(row["problem"]).strip())
+    text = str(row["problem"]).strip()
+    if not row.get("has_prompt"):
+        text = template(kind, answer).format(problem=text)
     is_choice = kind == "structure" and answer in LETTERS
     data = {"task": kind, "problem": row["problem"], "is_choice": is_choice, "split": row.get("split", "")}
     return Sample(
