@@ -27,7 +27,7 @@ Advantage = Callable[[Sequence[float | None]], np.ndarray]
 """The rewards of one group to one advantage per sibling."""
 
 Credit = Sequence[float | np.ndarray]
-"""What one group's siblings are credited with: a number each, or an array over the sibling's trained tokens."""
+"""What one group's siblings are credited with: a number each, or an array over its trained tokens (so broadcast it)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +77,6 @@ class WithinGroup:
 def equal_credit(groups: Sequence[Group]) -> list[Credit]:
     """Credit 1 for every rollout, whatever its reward: imitation."""
     return [np.ones(len(group.rollouts)) for group in groups]
-
-
-def spread(credits_B: Credit, lengths_B: Sequence[int]) -> np.ndarray:
-    """One advantage per trained token, rollout after rollout: a number is repeated, an array stands as it is."""
-    pieces = [np.broadcast_to(credit, (n,)) for credit, n in zip(credits_B, lengths_B, strict=True)]
-    return np.concatenate(pieces).astype(np.float64) if pieces else np.zeros(0)
 
 
 def _differences(rewards: Sequence[float | None]) -> tuple[np.ndarray, int]:

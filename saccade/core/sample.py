@@ -78,6 +78,9 @@ class Task:
     samples: Sequence[Sample]
     bad_rows: tuple[BadRow, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Task({self.name!r}, {self.split!r}, {len(self.samples)} samples)"
+
     def __len__(self) -> int:
         return len(self.samples)
 

@@ -77,8 +77,7 @@ def layout(text: str, *tags: str) -> tuple[str, ...] | None:
             return None
         contents.append(text[start : joint.start()])
         start = joint.end()
-    end = len(text) - len(closing)
-    return (*contents, text[start:end]) if start <= end else None
+    return (*contents, text[start : len(text) - len(closing)])
 
 
 def number(text: str) -> float | None:

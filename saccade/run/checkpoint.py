@@ -118,6 +118,29 @@ def write_checkpoint(
     return checkpoint
 
 
+def write_model(path: Path, write: Callable[[Path], None]) -> None:
+    """Make the model folder `path`, filled by `write`, in place of what may stand there, or change nothing at all.
+
+    RunError if the disk does not take it.
+    """
+    temp = path.with_name(f".writing-{path.name}")
+    shutil.rmtree(temp, ignore_errors=True)
+    try:
+        temp.mkdir(parents=True)
+        write(temp)
+        _sync_and_hash(temp)
+        if path.exists():
+            remove_folder(path)
+        os.rename(temp, path)
+    except Exception as error:
+        reason = _disk_fault(error, path.parent)
+        if reason is None:
+            raise
+        raise RunError(f"cannot write the model into {path}: {reason}; {MAKE_ROOM}") from error
+    finally:
+        shutil.rmtree(temp, ignore_errors=True)
+
+
 def read_checkpoint(path: Path) -> Checkpoint:
     """The checkpoint in a folder, by its manifest alone (`check` reads the rest). DamagedCheckpoint if that is bad."""
     try:

@@ -132,17 +132,6 @@ class RunFolder:
         write_atomically(path, "".join(lines).encode("utf-8", "backslashreplace"))
         return path
 
-    def save_model(self, path: Path, write: Callable[[Path], None]) -> None:
-        """A model folder at `path`, whole or not at all, in place of what may stand there."""
-        self._require_lock()
-        fresh = path.with_name(f".{path.name}")
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        write(fresh)
-        if path.exists():
-            remove_folder(path)
-        fresh.rename(path)
-
     def save_picture(self, picture: Picture) -> Path:
         """Keep a picture under its hash; one that is there is never written again."""
         self._require_lock()
@@ -215,6 +204,22 @@ class RunFolder:
         best = read_checkpoint(self._checkpoints / latest.best)
         best.check()
         return best
+
+    def checkpoint(self, which: str) -> Checkpoint:
+        """The checkpoint that "best", "last" or its own name means; best is last where none was marked. RunError if none."""
+        if which == "best":
+            found = self.best_checkpoint() or self.latest_checkpoint()
+        elif which == "last":
+            found = self.latest_checkpoint()
+        else:
+            known = {one.name: one for one in known_checkpoints(self._checkpoints)}
+            if which not in known:
+                raise RunError(f"{self.path} has no checkpoint {which!r}; have: best, last, {', '.join(known) or 'none yet'}")
+            found = known[which]
+            found.check()
+        if found is None:
+            raise RunError(f"{self.path} has no checkpoint yet; let it train on, or resume it")
+        return found
 
     def rewind(self, checkpoint: Checkpoint | None) -> None:
         """Make the folder what it was at this checkpoint (None: at the start): later lines and checkpoints go."""

@@ -55,9 +55,16 @@ class Recipe:
         return sum(stage.steps for stage in self.stages)
 
     def settings(self) -> dict[str, Any]:
-        """Every scalar of the recipe by its path, as `--set` names them."""
-        return {path: value for path, value in flatten(self).items() if ".samples." not in path}
+        """Every setting of the recipe by its path, as `--set` names it; functions and tasks by their names."""
+        return {path: _plain(value) for path, value in flatten(self).items()}
+
 
 
 RecipeMaker = Callable[..., Recipe]
 """recipe(model=..., data=..., variant=..., seed=...) -> Recipe: what every recipe module offers."""
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return getattr(value, "__name__", None) or repr(value)

@@ -122,7 +122,7 @@ def rollout_metrics(groups: Sequence[Group], rewards: Rewards) -> dict[str, floa
         values = [r.scores[name].value for r in rollouts if r.scores[name].value is not None]
         metrics[f"reward/{name}"] = fmean(values) if values else 0.0
     spreads = [pstdev(rewards_G) for g in groups if len(rewards_G := [r for r in g.rewards if r is not None]) > 1]
-    metrics["reward/group_std"] = fmean(spreads) if spreads else 0.0
+    metrics["rollout/group_std"] = fmean(spreads) if spreads else 0.0
     metrics["rollout/flat_groups"] = fmean(group.is_flat for group in groups)
     metrics["rollout/tokens"] = fmean(rollout.n_sampled for rollout in rollouts)
     metrics["rollout/truncated"] = fmean(rollout.is_truncated for rollout in rollouts)

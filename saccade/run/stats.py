@@ -68,9 +68,12 @@ def bootstrap(scores: Scores, *, confidence: float = 0.95, resamples: int = RESA
 
 
 def mean_interval(scores: Scores, *, confidence: float = 0.95, seed: int = 0) -> Interval:
-    """The interval that fits the scores: Wilson's for one 0-or-1 score per sample, else the bootstrap over samples."""
-    if _is_one_bit_each(scores):
-        mean_S = _sample_means(scores)
+    """The interval that fits the scores: Wilson's where every sample is wholly right or wrong, else the bootstrap.
+
+    So a hundred samples that failed four times each are a hundred failures, and not the certainty of never succeeding.
+    """
+    mean_S = _sample_means(scores)
+    if _are_bits(mean_S):
         return wilson(int(mean_S.sum()), len(mean_S), confidence=confidence)
     return bootstrap(scores, confidence=confidence, seed=seed)
 
@@ -87,9 +90,10 @@ def pass_at_k(*, n: int, correct: int, k: int) -> float:
 
 def mcnemar(before: Sequence[float], after: Sequence[float]) -> McNemar:
     """Exact two-sided McNemar test of two evaluations with one 0-or-1 score for each of the same samples, in order."""
-    if not (_is_one_bit_each(before) and _is_one_bit_each(after)):
+    before_S, after_S = _paired_means(before, after)
+    if not (_are_bits(before_S) and _are_bits(after_S)):
         raise ValueError("McNemar's test needs one score of 0 or 1 per sample; for others use paired_interval")
-    lost, won = _discordant(before, after)
+    lost, won = int((after_S < before_S).sum()), int((after_S > before_S).sum())
     n = lost + won
     tail = sum(math.comb(n, i) for i in range(min(lost, won) + 1))
     return McNemar(lost, won, min(1.0, 2 * tail / 2**n))
@@ -100,19 +104,17 @@ def paired_interval(
 ) -> Interval:
     """Interval of mean(after) - mean(before) over the same samples, in order.
 
-    For one 0-or-1 score per sample: Agresti and Min (2005), a Wald interval after half a sample is added to each of the
-    four outcomes, so that "nothing changed on 20 samples" is not called certainty. Otherwise the bootstrap of the
-    samples' differences, which is too narrow below some 20 samples.
+    Where every sample is wholly right or wrong: Agresti and Min (2005), a Wald interval after half a sample is added to
+    each of the four outcomes, so that "nothing changed on 20 samples" is not called certainty. Otherwise the bootstrap
+    of the samples' differences, which is too narrow below some 20 samples.
     """
-    if len(before) != len(after):
-        raise ValueError(f"needs the same samples twice, got {len(before)} before and {len(after)} after")
-    difference_S = _sample_means(after) - _sample_means(before)
-    if not (_is_one_bit_each(before) and _is_one_bit_each(after)):
+    before_S, after_S = _paired_means(before, after)
+    difference_S = after_S - before_S
+    if not (_are_bits(before_S) and _are_bits(after_S)):
         return bootstrap(difference_S.tolist(), confidence=confidence, resamples=resamples, seed=seed)
-    lost, won = _discordant(before, after)
-    n, changed, gain = len(difference_S) + 2, lost + won + 1, won - lost
+    n, changed, gain = len(difference_S) + 2, np.abs(difference_S).sum() + 1, difference_S.sum()
     half = _z(confidence) * math.sqrt(changed - gain**2 / n) / n
-    return Interval(max(-1.0, gain / n - half), min(1.0, gain / n + half))
+    return Interval(max(-1.0, float(gain / n - half)), min(1.0, float(gain / n + half)))
 
 
 def _z(confidence: float) -> float:
@@ -131,10 +133,11 @@ def _sample_means(scores: Scores) -> np.ndarray:
     return mean_S
 
 
-def _is_one_bit_each(scores: Scores) -> bool:
-    return all(np.size(score) == 1 and np.mean(score) in (0.0, 1.0) for score in scores)
+def _paired_means(before: Scores, after: Scores) -> tuple[np.ndarray, np.ndarray]:
+    if len(before) != len(after):
+        raise ValueError(f"needs the same samples twice, got {len(before)} before and {len(after)} after")
+    return _sample_means(before), _sample_means(after)
 
 
-def _discordant(before: Scores, after: Scores) -> tuple[int, int]:
-    pairs = list(zip(_sample_means(before), _sample_means(after), strict=True))
-    return sum(a < b for b, a in pairs), sum(a > b for b, a in pairs)
+def _are_bits(mean_S: np.ndarray) -> bool:
+    return bool(np.isin(mean_S, (0.0, 1.0)).all())

@@ -88,7 +88,7 @@ def optimizer_step(
                 meter.add("loss/kl", kl_M)
             loss = (weight_M * loss_M).sum()
             loss.backward()
-        meter.total("loss/loss", loss)
+        meter.total("loss/mean", loss)
         meter.add("policy/entropy", now.entropy_M)
         meter.add("policy/logp", logp_M)
         if was_sampled:

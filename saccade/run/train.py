@@ -14,6 +14,7 @@ from typing import Any
 
 from saccade.core.rollout import Group
 from saccade.policy.policy import Policy
+from saccade.run.checkpoint import write_model
 from saccade.run.environment import environment
 from saccade.run.evaluate import Evaluation, measure
 from saccade.run.files import RunError
@@ -127,7 +128,7 @@ class _Run:
         if chosen in ends:
             after = progress.after[ends[chosen]]
         else:
-            self.policy.restore(self.folder.best_checkpoint().path)
+            self.policy.restore(self.folder.checkpoint(chosen).path)
             after = self._measure(f"best ({chosen})", self.recipe.evaluations)
         self._count_seconds()
         summary = {
@@ -247,7 +248,7 @@ class _Run:
             return
         path = self.folder.path / "references" / stage.name
         if not is_resumed:
-            self.folder.save_model(path, self.policy.save)
+            write_model(path, self.policy.save)
         self.policy.hold_reference(path)
 
     def _tasks(self) -> list:

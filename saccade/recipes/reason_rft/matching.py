@@ -33,7 +33,7 @@ class Pairs(NamedTuple):
 def pair_up(said: set[Call], gold: set[Call]) -> Pairs:
     """The best one-to-one pairing. Time grows with len(said) * len(gold)^2, and gold answers are short."""
     exact = said & gold
-    said_left, gold_left = said - exact, gold - exact
+    said_left, gold_left = sorted(said - exact), sorted(gold - exact)
     said_of, gold_of = (Counter(call.func for call in side) for side in (said_left, gold_left))
     n_pairs = sum(min(count, said_of[func]) for func, count in gold_of.items())
     n_close = _maximum_matching({call: [other for other in said_left if _is_close(call, other)] for call in gold_left})

@@ -1,0 +1,88 @@
+"""The command line: `saccade list | show | train | eval | export`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import saccade
+
+EPILOG = """\
+examples:
+  saccade train reason_rft                                 the embedded tiny model on embedded data: minutes on two CPU cores
+  saccade train reason_rft --model Qwen/Qwen2-VL-2B-Instruct --data path/ --with task=counting
+  saccade train --resume runs/reason_rft-2026-11-20-1      go on where a run was stopped
+  saccade show reason_rft                                  its stages and numbers, and where each number comes from
+  saccade export runs/reason_rft-2026-11-20-1 --to my-model
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status: 0 done, 1 failed with one sentence, 2 misused, 130 stopped by hand."""
+    options = _parser().parse_args(arguments)
+    # Before torch loads: threads that wait must not spin, or a busy machine makes small models a hundred times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from saccade import commands
+
+    return commands.run(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="saccade",
+        description="R1-style reinforcement fine-tuning of vision models.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"saccade {saccade.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    commands.add_parser("list", help="the recipes, one line each")
+
+    show = commands.add_parser("show", help="a recipe's stages, rewards and numbers, and where each comes from")
+    _add_recipe(show)
+
+    train = commands.add_parser("train", help="train a recipe, or resume a run")
+    _add_recipe(train, is_optional=True)
+    train.add_argument("--out", type=Path, help="the run's folder (default: runs/RECIPE-DATE-N)")
+    train.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
+    _add_threads(train)
+
+    evaluate = commands.add_parser("eval", help="score a run, or any model, on a recipe's held-out sets")
+    evaluate.add_argument("what", help="a run's folder, or a recipe's name together with --model")
+    _add_settings(evaluate)
+    evaluate.add_argument("--checkpoint", default="best", help="of a run: best (default), last, or a checkpoint's name")
+    _add_threads(evaluate)
+
+    export = commands.add_parser("export", help="write an ordinary Hugging Face checkpoint folder (LoRA merged)")
+    export.add_argument("run", type=Path, help="a run's folder")
+    export.add_argument("--to", type=Path, required=True, help="the folder to write, which must not exist")
+    export.add_argument("--checkpoint", default="best", help="best (default), last, or a checkpoint's name")
+    return parser
+
+
+def _add_recipe(parser: argparse.ArgumentParser, *, is_optional: bool = False) -> None:
+    parser.add_argument("recipe", nargs="?" if is_optional else None, help="a name that `saccade list` prints")
+    _add_settings(parser)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="tiny", help="a Hugging Face name or folder (default: the embedded tiny model)")
+    parser.add_argument("--data", type=Path, help="a data folder in the published format (default: the embedded miniature)")
+    parser.add_argument("--with", dest="options", action="append", default=[], metavar="KEY=VALUE",
+                        help="an option of the recipe, such as variant=rft_zero (repeatable)")  # fmt: skip
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="PATH=VALUE",
+                        help="change a number of the recipe, such as stages.0.steps=10 (repeatable; `show` lists the paths)")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="decides everything random in the run (default: 0)")
+
+
+def _add_threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=int, help="CPU threads (default: one per core, at most 8)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,181 @@
+"""What each command does, with every expected failure as one sentence and a non-zero exit."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import saccade.catalog as catalog
+
+
+class UsageError(ValueError):
+    """Arguments that do not fit together; the message says what to do."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry out the parsed command line; the exit status."""
+    try:
+        _COMMANDS[options.command](options)
+    except KeyboardInterrupt:
+        print("\nsaccade: stopped; `saccade train --resume RUN` goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 1
+    except Exception as error:
+        if not _is_expected(error):
+            raise
+        print(f"saccade: {error}", file=sys.stderr)
+        return 2 if isinstance(error, (UsageError, catalog.UnknownRecipe)) else 1
+    return 0
+
+
+def _is_expected(error: Exception) -> bool:
+    """Whether the message was written for the user; anything else is a fault in the code and keeps its traceback."""
+    if isinstance(error, (UsageError, catalog.UnknownRecipe)):
+        return True
+    from saccade.core.picture import PictureError
+    from saccade.core.reward import RewardError
+    from saccade.core.sample import DataError
+    from saccade.policy.families import UnsupportedModel
+    from saccade.policy.policy import PictureMismatch
+    from saccade.run.files import RunError
+    from saccade.run.overrides import OverrideError
+    from saccade.run.probe import ProbeFailed
+    from saccade.run.stage import TooManyUnscored
+    from saccade.run.step import StaleRollout
+
+    return isinstance(
+        error,
+        (DataError, OverrideError, PictureError, PictureMismatch, ProbeFailed, RewardError, RunError, StaleRollout,
+         TooManyUnscored, UnsupportedModel),
+    )  # fmt: skip
+
+
+def list_recipes(options: argparse.Namespace) -> None:
+    """Print the recipes, one line each."""
+    recipes = catalog.recipes()
+    width = max(map(len, recipes))
+    for name, about in recipes.items():
+        print(f"{name:{width}}  {about}")
+
+
+def show(options: argparse.Namespace) -> None:
+    """Print a recipe's idea, stages and numbers with their sources."""
+    from saccade.run.show import shown
+
+    print(shown(_recipe(_request(options)), catalog.module(options.recipe)))
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train a recipe in a new run folder, or go on with the run in one."""
+    from saccade.run.folder import RunFolder, new_run_path
+    from saccade.run.report import print_report
+    from saccade.run.train import train as train_recipe
+
+    if (options.recipe is None) == (options.resume is None):
+        raise UsageError("name a recipe to train (`saccade list`), or a run's folder with --resume, one of the two")
+    if options.resume is None:
+        request = _request(options)
+        _set_threads(request["threads"])
+        recipe = _recipe(request)
+        folder = RunFolder.start(options.out or new_run_path(recipe.name))
+        folder.write_command(request)
+    else:
+        folder = RunFolder.resume(options.resume)
+        request = folder.command()
+        _set_threads(request["threads"])
+        recipe = _recipe(request)
+    with folder:
+        print(f"{recipe.name}: {recipe.about}\nrun folder: {folder.path}", file=sys.stderr)
+        summary = train_recipe(recipe, folder, is_resumed=options.resume is not None)
+    print_report(summary, folder.path)
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Score a run's checkpoint, or a model, on a recipe's held-out sets."""
+    from saccade.policy.policy import Policy
+    from saccade.run.evaluate import measure
+    from saccade.run.folder import RunFolder
+    from saccade.run.report import print_measured
+    from saccade.run.seeds import derive
+
+    path = Path(options.what)
+    checkpoint = None
+    if path.is_dir():
+        folder = RunFolder(path)
+        request = folder.command()
+        checkpoint = folder.checkpoint(options.checkpoint)
+    else:
+        options.recipe = options.what
+        request = _request(options)
+    _set_threads(options.threads or request["threads"])
+    recipe = _recipe(request)
+    policy = Policy.load(recipe.model)
+    if checkpoint:
+        policy.restore(checkpoint.path)
+    for evaluation in recipe.evaluations:
+        found = measure(policy, evaluation, seed=derive(recipe.seed, "evaluation", evaluation.name))
+        print_measured(found)
+
+
+def export(options: argparse.Namespace) -> None:
+    """Write a run's checkpoint as a folder that plain from_pretrained loads."""
+    from saccade.policy.policy import Policy
+    from saccade.run.checkpoint import write_model
+    from saccade.run.folder import RunFolder
+
+    if options.to.exists():
+        raise UsageError(f"{options.to} exists already; remove it or name another folder with --to")
+    folder = RunFolder(options.run)
+    recipe = _recipe(folder.command())
+    checkpoint = folder.checkpoint(options.checkpoint)
+    policy = Policy.load(recipe.model)
+    policy.restore(checkpoint.path)
+    write_model(options.to, policy.save_merged)
+    print(f"{checkpoint.name} of {options.run} is now an ordinary Hugging Face checkpoint in {options.to}")
+
+
+_COMMANDS = {"list": list_recipes, "show": show, "train": train, "eval": evaluate, "export": export}
+
+
+def _request(options: argparse.Namespace) -> dict[str, Any]:
+    """What was asked for, as plain values that a run folder can remember."""
+    return {
+        "recipe": options.recipe,
+        "model": options.model,
+        "data": str(options.data.resolve()) if options.data else None,
+        "options": options.options,
+        "settings": options.settings,
+        "seed": options.seed,
+        "threads": getattr(options, "threads", None) or _default_threads(),
+    }
+
+
+def _recipe(request: dict[str, Any]) -> Any:
+    """The recipe of a request, with its options and overrides."""
+    from saccade.run.overrides import override
+
+    made = catalog.make(
+        request["recipe"],
+        options=request["options"],
+        model=request["model"],
+        data=request["data"],
+        seed=request["seed"],
+    )
+    return override(made, request["settings"])
+
+
+def _default_threads() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, 8)
+
+
+def _set_threads(threads: int) -> None:
+    if threads < 1:
+        raise UsageError(f"--threads must be at least 1, got {threads}")
+    import torch
+
+    torch.set_num_threads(threads)

@@ -1,0 +1,1 @@
+"""One module (or folder) per published system. Each offers `recipe(*, model, data, seed, ...) -> Recipe`."""
