@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saccade.algo.advantages import WithinGroup, ZScore, equal_credit, leave_one_out, mean_only, spread
+from saccade.algo.advantages import WithinGroup, ZScore, equal_credit, leave_one_out, mean_only
 from saccade.algo.algorithm import (
     Algorithm,
     dapo,
@@ -117,14 +117,10 @@ def test_negative_eps_is_refused():
         ZScore(eps=-1.0)
 
 
-def test_credit_is_per_group_and_spreads_over_tokens():
+def test_credit_is_per_group():
     credits = WithinGroup(mean_only)([group_of(1.0, 0.0), group_of(1.0, 1.0)])
     assert [list(credit) for credit in credits] == [[0.5, -0.5], [0.0, 0.0]]
-    assert spread(credits[0], [3, 1]).tolist() == [0.5, 0.5, 0.5, -0.5]
-    assert spread([np.array([1.0, 2.0]), 3.0], [2, 2]).tolist() == [1.0, 2.0, 3.0, 3.0]
     assert [list(credit) for credit in equal_credit([group_of(None, 0.0)])] == [[1.0, 1.0]]
-    with pytest.raises(ValueError, match="broadcast"):
-        spread([np.array([1.0, 2.0])], [3])
 
 
 # surrogates
@@ -307,7 +303,7 @@ def test_means_weigh_one_in_total(lengths):
 def step_loss(algorithm: Algorithm, theta, old_M, ref_M, groups, lengths, pieces):
     """Loss and gradient of a toy policy, logp = -softplus(features . theta), accumulated over slices of rollouts."""
     credits = [c for credit in algorithm.credit(groups) for c in credit]
-    adv_M, weight_M = torch.tensor(spread(credits, lengths)), torch.tensor(algorithm.weigh(lengths))
+    adv_M, weight_M = torch.tensor(np.repeat(credits, lengths)), torch.tensor(algorithm.weigh(lengths))
     rollout_M = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
     feature_MD = torch.tensor(np.random.default_rng(0).normal(size=(sum(lengths), 5)))
     theta = theta.clone().requires_grad_()

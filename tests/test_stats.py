@@ -82,6 +82,8 @@ def test_the_interval_fits_the_scores():
     assert mean_interval([1, 0, 1, 1.0]) == wilson(3, 4)
     assert mean_interval([[1], [0], [1], [1]]) == wilson(3, 4)
     assert mean_interval([True, False]) == wilson(1, 2)
+    assert mean_interval([[0, 0, 0, 0]] * 50) == wilson(0, 50)
+    assert mean_interval([[1, 1], [0, 0], [1, 1]]) == wilson(2, 3)
     assert mean_interval([1, 0, 0.5]) == bootstrap([1, 0, 0.5])
     assert mean_interval([[1, 0], [0, 0]]) == bootstrap([0.5, 0.0])
 
@@ -114,6 +116,8 @@ def test_mcnemar_literal():
     assert mcnemar([1, 0], [0, 1]).p == 1.0
     with pytest.raises(ValueError, match="0 or 1"):
         mcnemar([0.5, 1], [1, 1])
+    with pytest.raises(ValueError, match="same samples twice"):
+        mcnemar([1], [1, 1])
 
 
 def test_paired_interval_literal():
