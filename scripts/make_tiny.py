@@ -30,6 +30,7 @@ from safetensors import SafetensorError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tiny_checkpoint import Desk, Drill, make_model, make_processor, save  # noqa: E402
+from tiny_sight import first_sight  # noqa: E402
 from tiny_lessons import STYLES, TASKS, answer_in, augmented, draw_puzzle, reading, style_of  # noqa: E402
 
 from saccade.data.miniature import digits  # noqa: E402
@@ -41,6 +42,7 @@ def train(model, desk: Desk, processor, args: argparse.Namespace) -> None:
     """AdamW with warm-up and a cosine over `args.samples` fresh samples, batches of one task and alike length."""
     rng = np.random.default_rng(args.seed)
     pool = augmented(digits.scans("train"), copies=12, seed=args.seed)
+    first_sight(model, desk, pool, rng, pictures=args.first_sight)
     steps, chunk = args.samples // args.batch, 16
     decay = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim <= 1]
@@ -147,6 +149,7 @@ def main() -> None:
     parser.add_argument("--out", default="saccade/policy/tiny", help="where the finished checkpoint goes")
     parser.add_argument("--work", default="/tmp/make_tiny", help="where unfinished weights are kept on the way")
     parser.add_argument("--samples", type=int, default=120_000, help="training samples to show; 0 writes an untrained model")
+    parser.add_argument("--first-sight", type=int, default=40_000, help="pictures that the vision tower learns from beforehand")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--seed", type=int, default=1)

@@ -133,6 +133,22 @@ def test_the_script_feeds_the_model_what_the_processor_would(script, processor):
     assert mine["image_grid_thw"].tolist() == theirs["image_grid_thw"].tolist()
 
 
+def test_first_sight_is_taught_what_the_cells_show(script):
+    sight, rng = importlib.import_module("tiny_sight"), np.random.default_rng(6)
+    puzzle = digits.counting(rng, digits.scans("train"))
+    gold = sight.seen_in_cells("counting", puzzle)["digit"]
+    assert gold[gold != 10].tolist() == puzzle.truth["digits"]  # cells and digits are both in reading order
+    puzzle = solids.spatial(rng)
+    gold = sight.seen_in_cells("spatial", puzzle)
+    for solid in puzzle.truth["before"]:
+        cell = solid.place[0] + 4 * solid.place[1]
+        assert solids.SHAPES[gold["shape"][cell]] == solid.shape and list(solids.COLORS)[gold["color"][cell]] == solid.color
+    assert (gold["size"] >= 0).sum() == len(puzzle.truth["before"])
+    puzzle = script.draw_puzzle(rng, "structure", digits.scans("train"))
+    gold = sight.seen_in_cells("structure", puzzle)["digit"]
+    assert sorted(gold[gold != 10].tolist()) == sorted(puzzle.truth["lengths"])
+
+
 def test_hasty_answers_are_wrong_but_well_formed(script):
     lessons, rng = importlib.import_module("tiny_lessons"), np.random.default_rng(4)
     for task in ("structure", "spatial"):

@@ -40,7 +40,8 @@ def structure(rng: np.random.Generator, *, family: Family = "plain") -> Puzzle:
         shapes = ("parallelogram", "quadrilateral", "pentagon")
     shape = str(rng.choice(shapes))
     figure = _figure(rng, shape)
-    lengths = [value for value, _, _ in sorted(figure.labels, key=lambda label: label[1])]
+    labels = sorted(figure.labels, key=lambda label: label[1])
+    lengths = [value for value, _, _ in labels]
     wants_area = shape in ("parallelogram", "right triangle") or (shape in ("rectangle", "square") and rng.random() < 0.5)
     asked = "area" if wants_area else "perimeter"
     thought, value = work_out(shape, asked, lengths)
@@ -51,6 +52,7 @@ def structure(rng: np.random.Generator, *, family: Family = "plain") -> Puzzle:
         problem += "".join(f" {letter}. {option}" for letter, option in zip(LETTERS, options, strict=True))
         thought += f" is {answer}"
     truth = {"shape": shape, "asked": asked, "lengths": lengths, "value": value}
+    truth["places"] = [_inside(x, y) for _, x, y in labels]
     return Puzzle(pictures=(_draw(rng, figure),), problem=problem, thought=thought, answer=answer, truth=truth)
 
 
@@ -130,9 +132,13 @@ def _draw(rng: np.random.Generator, figure: Figure) -> np.ndarray:
                 fill=line,
             )
     for value, x, y in figure.labels:
-        place = (min(max(x, 7), SIDE - 7), min(max(y, 9), SIDE - 9))
-        draw.text(place, str(value), fill=(0, 0, 0), font=_font(), anchor="mm")
+        draw.text(_inside(x, y), str(value), fill=(0, 0, 0), font=_font(), anchor="mm")
     return np.asarray(image)
+
+
+def _inside(x: float, y: float) -> tuple[float, float]:
+    """The middle of a label, moved so that the whole label is in the picture."""
+    return min(max(x, 7), SIDE - 7), min(max(y, 9), SIDE - 9)
 
 
 @cache
