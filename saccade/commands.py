@@ -45,11 +45,10 @@ def _is_expected(error: Exception) -> bool:
     from saccade.run.overrides import OverrideError
     from saccade.run.probe import ProbeFailed
     from saccade.run.stage import TooManyUnscored
-    from saccade.run.step import StaleRollout
 
     return isinstance(
         error,
-        (DataError, OverrideError, PictureError, PictureMismatch, ProbeFailed, RewardError, RunError, StaleRollout,
+        (DataError, OverrideError, PictureError, PictureMismatch, ProbeFailed, RewardError, RunError,
          TooManyUnscored, UnsupportedModel),
     )  # fmt: skip
 

@@ -6,15 +6,18 @@
     >>> rewards = weighted((count_is_right, 1.0), (format_is_right, 0.5))
     >>> await rewards.score(groups, progress=0.25)      # groups whose rollouts carry Scores and a total
 
-A function may take a `progress` keyword (training progress, 0 to 1), may be async, and returns a Score, a number, a bool,
-or None where it cannot tell. With `@reward(scope="group")` it sees a whole Group and returns one value per sibling.
+A function returns a Score, a number, a bool, or None where it cannot tell. It may be async: all rollouts of a step are then
+awaited together, so that a judge can answer in batches. It may name what it needs as keywords: `progress` (training
+progress, 0 to 1) and whatever else the stage offers. With `@reward(scope="group")` it sees a whole Group and returns one
+value per sibling.
 """
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -36,14 +39,15 @@ class Reward:
     def __call__(self, subject: Rollout | Group, **options: Any) -> Any:
         return self.function(subject, **options)
 
-    async def scores(self, group: Group, *, progress: float) -> list[Score]:
+    async def scores(self, group: Group, **offered: Any) -> list[Score]:
         """One Score per sibling. RewardError, naming function and row, when the function raises or answers nonsense."""
-        options = {"progress": progress} if "progress" in inspect.signature(self.function).parameters else {}
+        wanted = inspect.signature(self.function).parameters
+        options = {name: value for name, value in offered.items() if name in wanted}
         try:
             if self.scope == "group":
                 values = await _value(self.function(group, **options))
             else:
-                values = [await _value(self.function(rollout, **options)) for rollout in group.rollouts]
+                values = await asyncio.gather(*(_value(self.function(r, **options)) for r in group.rollouts))
             if not isinstance(values, Sequence) or len(values) != len(group.rollouts):
                 got = len(values) if isinstance(values, Sequence) else type(values).__name__
                 raise ValueError(f"must return one value per sibling ({len(group.rollouts)}), got {got}")
@@ -76,12 +80,15 @@ class Rewards:
         """The terms' names, in order."""
         return tuple(term.reward.name for term in self.terms)
 
-    async def score(self, groups: Sequence[Group], *, progress: float) -> list[Group]:
-        """The groups with every rollout scored. A rollout with any None score has reward None."""
-        return [await self._score_group(group, progress) for group in groups]
+    async def score(self, groups: Sequence[Group], **offered: Any) -> list[Group]:
+        """The groups with every rollout scored; `offered` is what reward functions may ask for by name.
 
-    async def _score_group(self, group: Group, progress: float) -> Group:
-        columns = [await term.reward.scores(group, progress=progress) for term in self.terms]
+        A rollout with any None score has reward None.
+        """
+        return list(await asyncio.gather(*(self._score_group(group, offered) for group in groups)))
+
+    async def _score_group(self, group: Group, offered: Mapping[str, Any]) -> Group:
+        columns = await asyncio.gather(*(term.reward.scores(group, **offered) for term in self.terms))
         rollouts = []
         for rollout, *scores in zip(group.rollouts, *columns, strict=True):
             rollouts.append(rollout.scored(dict(zip(self.names, scores, strict=True)), self._total(scores)))

@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
+from saccade.core.picture import Picture
 from saccade.core.sample import EMPTY, Sample
 
 
@@ -38,8 +40,9 @@ class Rollout:
 
     The three `_T` tuples describe the branch, everything after the prompt, in order: token ids; the sampler's log-prob of
     each at the sampling temperature (0.0 where nothing was sampled); and whether the policy sampled it (an environment's
-    reply is in the branch but was not). `text` is the branch decoded without special tokens; `turns` its turns where there
-    were several. `picture_shas` are the hashes of the pixels that the sampler encoded, in reading order.
+    reply is in the branch but was not). `text` is the branch decoded without special tokens. `pictures` are the pictures
+    that the policy encoded, in reading order, with their sizes as it saw them. `output` is what a policy that does not
+    write text made instead, such as a box.
     """
 
     sample: Sample
@@ -48,8 +51,8 @@ class Rollout:
     logp_T: tuple[float, ...]
     is_sampled_T: tuple[bool, ...]
     stop: Stop
-    picture_shas: tuple[str, ...] = ()
-    turns: tuple[str, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    output: Any = None
     scores: Mapping[str, Score] = field(default_factory=lambda: EMPTY)
     reward: float | None = None
 
@@ -62,6 +65,11 @@ class Rollout:
     def is_truncated(self) -> bool:
         """Whether the token limit cut it off."""
         return self.stop is Stop.LENGTH
+
+    @property
+    def picture_shas(self) -> tuple[str, ...]:
+        """The hashes of its pictures' pixels: what the learner must encode, too."""
+        return tuple(picture.sha for picture in self.pictures)
 
     @property
     def n_sampled(self) -> int:

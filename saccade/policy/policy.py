@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from saccade.core.pack import Branch, Pack, Prompt
+from saccade.core.pack import Branch, Pack, Prompt, plan_packs
 from saccade.core.picture import Picture
 from saccade.core.rollout import Group, Rollout, Stop
 from saccade.core.sample import Sample
@@ -32,6 +32,9 @@ from saccade.policy.loading import load_model, vision_token_ids
 from saccade.policy.logprobs import LogProbs, allowed_logits, token_logprobs
 from saccade.policy.sampler import sample_wave
 from saccade.policy.spec import ModelSpec, Optimization, Sampling
+
+# Encoded prompts that are kept: at most this many bytes of picture tensors.
+CACHED_BYTES = 2**31
 
 
 class PictureMismatch(RuntimeError):
@@ -53,6 +56,7 @@ class Policy:
         self.end = torch.tensor(sorted(end), dtype=torch.long, device=self.device)
         self._vision_tokens = tuple(t for t in self.tokenizer.convert_ids_to_tokens(sorted(forbidden)) if t)
         self._encoded: dict[tuple, Prompt] = {}
+        self._encoded_bytes = 0
         self._reference: nn.Module | None = None
         self.optimizer: torch.optim.Optimizer | None = None
 
@@ -78,8 +82,9 @@ class Policy:
         asked = tuple((m.role, *(p if isinstance(p, str) else (p.sha,) for p in m.parts)) for m in sample.messages)
         if asked not in self._encoded:
             prompt = self._encode(sample)
-            if len(self._encoded) >= 4096:
-                self._encoded.pop(next(iter(self._encoded)))
+            self._encoded_bytes += _bytes(prompt)
+            while self._encoded and self._encoded_bytes > CACHED_BYTES:
+                self._encoded_bytes -= _bytes(self._encoded.pop(next(iter(self._encoded))))
             self._encoded[asked] = prompt
         return self._encoded[asked]
 
@@ -183,10 +188,42 @@ class Policy:
             logp_T=attempt.logp_T,
             is_sampled_T=(True,) * len(attempt.token_T),
             stop=Stop.EOS if attempt.is_ended else Stop.LENGTH,
-            picture_shas=prompt.picture_shas,
+            pictures=self.seen(sample),
         )
 
+    def seen(self, sample: Sample) -> tuple[Picture, ...]:
+        """The sample's pictures with the sizes at which this model sees them, where its family has such a size."""
+        sizes = self.encode(sample).model_sizes
+        return tuple(map(Picture.seen_at, sample.pictures, sizes)) if sizes else sample.pictures
+
     # ---- learning
+
+    def packs(self, groups: Sequence[Group]) -> list[tuple[Pack, tuple[tuple[int, int], ...]]]:
+        """The groups as packs within the token budget, each with the (group, sibling) of its rollouts in order.
+
+        PictureMismatch when a rollout was sampled from other pixels than the learner would encode.
+        """
+        prompts = [self.encode(group.sample) for group in groups]
+        for group, prompt in zip(groups, prompts, strict=True):
+            if any(rollout.picture_shas != prompt.picture_shas for rollout in group.rollouts):
+                raise PictureMismatch(
+                    f"sample {group.sample.id!r}: its pictures are not those that its rollouts were sampled from; "
+                    "did the files change while the run was on?"
+                )
+        branches = [[Branch(r.token_T, r.is_sampled_T) for r in group.rollouts] for group in groups]
+        plan = plan_packs(
+            [len(prompt) for prompt in prompts],
+            [[branch.n_read for branch in row] for row in branches],
+            budget=self.spec.learn_tokens,
+        )
+        return [
+            (
+                Pack.of([(prompts[s.group], [branches[s.group][i] for i in s.siblings]) for s in shares]),
+                tuple((s.group, i) for s in shares for i in s.siblings),
+            )
+            for shares in plan
+        ]
+
 
     @contextlib.contextmanager
     def learning(self, pack: Pack, *, temperature: float = 1.0) -> Iterator[LogProbs]:
@@ -352,6 +389,10 @@ class Policy:
 
 
 _TEXT_KEYS = {"input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids"}
+
+
+def _bytes(prompt: Prompt) -> int:
+    return sum(value.nbytes for value in prompt.features.values())
 
 
 def _content(part: str | Picture) -> dict[str, Any]:

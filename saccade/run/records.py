@@ -31,7 +31,7 @@ def rollout_rows(
                 "sample": sample.id,
                 "kind": sample.kind,
                 "prompt": sample.prompt_text,
-                "pictures": list(rollout.picture_shas) or [picture.sha for picture in sample.pictures],
+                "pictures": list(rollout.picture_shas or (picture.sha for picture in sample.pictures)),
                 "target": plain(sample.target),
                 "text": rollout.text,
                 "tokens": rollout.n_sampled,

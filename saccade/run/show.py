@@ -28,30 +28,36 @@ def shown(recipe: Recipe, module: ModuleType) -> str:
         parts.append(f"measures  {evaluation.name} ({len(evaluation.task)} samples{''.join(', ' + n for n in notes)})")
     for claim in recipe.claims:
         parts.append(f"claims    {claim.text}  [{claim.source}]")
+    parts += ["", f"numbers and their sources ({', '.join(f'{m} {meaning}' for m, meaning in MARKS.items())})"]
+    parts += _marked_lines(module)
     parts += ["", "settings (change one with --set PATH=VALUE)"]
-    sources = _sources(module)
-    rows = [(path, value, _source(path, value, sources)) for path, value in recipe.settings().items()]
-    width = max(len(path) for path, _, _ in rows)
-    parts += [f"  {path:{width}}  {value!s:24}  {source}".rstrip() for path, value, source in rows if not path.startswith("claims.")]
+    rows = [(path, value) for path, value in recipe.settings().items() if not path.startswith("claims.")]
+    width = max(len(path) for path, _ in rows)
+    parts += [f"  {path:{width}}  {value}" for path, value in rows]
     return "\n".join(parts)
 
 
-def _source(path: str, value: object, sources: dict[tuple[str, str], str]) -> str:
-    return sources.get((path.rpartition(".")[2], repr(value)), "")
-
-
-def _sources(module: ModuleType) -> dict[tuple[str, str], str]:
-    """{(keyword, value): source} from the marks at the ends of the module's lines, such as `lr=1e-6,  # P`."""
+def _marked_lines(module: ModuleType) -> list[str]:
+    """The module's lines that end in a source mark, such as `lr=1e-6,  # P`, under the name they stand in."""
     text = Path(inspect.getsourcefile(module)).read_text()
-    comments = {
-        token.start[0]: token.string.lstrip("# ").strip()
-        for token in tokenize.generate_tokens(io.StringIO(text).readline)
-        if token.type == tokenize.COMMENT
+    lines = text.splitlines()
+    owners = {
+        line: getattr(node, "name", None) or ast.unparse(node.targets[0])
+        for node in ast.parse(text).body
+        if isinstance(node, (ast.Assign, ast.FunctionDef, ast.ClassDef))
+        for line in range(node.lineno, node.end_lineno + 1)
     }
-    found: dict[tuple[str, str], str] = {}
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.keyword) and isinstance(node.value, ast.Constant):
-            mark, _, rest = comments.get(node.value.lineno, "").partition(" ")
-            if mark in MARKS:
-                found[node.arg, repr(node.value.value)] = f"{MARKS[mark]}{': ' + rest if rest else ''}"
+    found: list[str] = []
+    owner = None
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type != tokenize.COMMENT:
+            continue
+        mark, _, rest = token.string.lstrip("# ").partition(" ")
+        code = lines[token.start[0] - 1][: token.start[1]].strip().rstrip(",")
+        if mark.rstrip(",;") not in MARKS or not code:
+            continue
+        if owners.get(token.start[0]) != owner:
+            owner = owners.get(token.start[0])
+            found.append(f"  {owner}")
+        found.append(f"    {code:64}  {mark} {rest}".rstrip())
     return found

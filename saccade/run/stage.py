@@ -140,6 +140,6 @@ def _imitated(policy: Policy, sample: Sample) -> Group:
         logp_T=(0.0,) * n,
         is_sampled_T=(True,) * n,
         stop=Stop.EOS,
-        picture_shas=policy.encode(sample).picture_shas,
+        pictures=policy.seen(sample),
     )
     return Group(sample=sample, rollouts=(rollout,))

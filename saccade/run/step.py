@@ -22,7 +22,8 @@ from torch import Tensor
 
 from saccade.algo.advantages import Credit
 from saccade.algo.algorithm import Algorithm
-from saccade.core.pack import Branch, Pack, Share, plan_packs
+from saccade.algo.weights import Weigh
+from saccade.core.pack import Pack
 from saccade.core.rollout import Group, Rollout
 
 if TYPE_CHECKING:
@@ -35,10 +36,6 @@ class NotFinite(RuntimeError):
     def __init__(self, message: str, rollouts: Sequence[Rollout]) -> None:
         super().__init__(message)
         self.rollouts = tuple(rollouts)
-
-
-class StaleRollout(RuntimeError):
-    """A rollout whose pictures are not those that the learner would encode; names the sample."""
 
 
 @dataclass(frozen=True)
@@ -121,35 +118,21 @@ def old_logprobs(policy: Policy, groups: Sequence[Group], *, temperature: float)
     return old
 
 
-def _parts(policy: Policy, groups: Sequence[Group], weigh, credits: Sequence[Credit]) -> list[Part]:
+def _parts(policy: Policy, groups: Sequence[Group], weigh: Weigh, credits: Sequence[Credit]) -> list[Part]:
     """The step as packs within the policy's token budget, each with its advantages and its share of the step's weights."""
     lengths = [[r.n_sampled for r in group.rollouts] for group in groups]
-    weights = np.split(weigh([n for row in lengths for n in row]), np.cumsum([n for row in lengths for n in row])[:-1])
+    flat = [n for row in lengths for n in row]
+    weights = np.split(weigh(flat), np.cumsum(flat)[:-1])
     firsts = np.cumsum([0] + [len(row) for row in lengths])
-    prompts = [policy.encode(group.sample) for group in groups]
-    for group, prompt in zip(groups, prompts, strict=True):
-        for rollout in group.rollouts:
-            if rollout.picture_shas != prompt.picture_shas:
-                raise StaleRollout(f"sample {group.sample.id!r}: its pictures are not the ones its rollouts were sampled from")
-    branches = [[Branch(r.token_T, r.is_sampled_T) for r in group.rollouts] for group in groups]
-    plan = plan_packs(
-        [len(prompt) for prompt in prompts],
-        [[branch.n_read for branch in row] for row in branches],
-        budget=policy.spec.learn_tokens,
-    )
-    parts = []
-    for shares in plan:
-        pack = Pack.of([(prompts[s.group], [branches[s.group][i] for i in s.siblings]) for s in shares])
-        chosen = [(s.group, i) for s in shares for i in s.siblings]
-        parts.append(
-            Part(
-                pack=pack,
-                rollouts=tuple(groups[g].rollouts[i] for g, i in chosen),
-                adv_M=_concatenated(np.broadcast_to(credits[g][i], lengths[g][i]) for g, i in chosen),
-                weight_M=_concatenated(weights[firsts[g] + i] for g, i in chosen),
-            )
+    return [
+        Part(
+            pack=pack,
+            rollouts=tuple(groups[g].rollouts[i] for g, i in members),
+            adv_M=_concatenated(np.broadcast_to(credits[g][i], lengths[g][i]) for g, i in members),
+            weight_M=_concatenated(weights[firsts[g] + i] for g, i in members),
         )
-    return parts
+        for pack, members in policy.packs(groups)
+    ]
 
 
 def _concatenated(pieces) -> Tensor:
