@@ -48,7 +48,7 @@ def test_sampler_and_learner_agree(family, checkpoint, monkeypatch):
     groups = policy.sample(samples, n=5, sampling=sampling, seed=1)
     assert [g.sample.id for g in groups] == [s.id for s in samples]
     ends = {len(r.token_T) for g in groups for r in g.rollouts}
-    assert len(ends) > 8 and max(ends) > 20, "rows should end at many different times, after the cache has grown often"
+    assert len(ends) > 8 and max(ends) > 12, "rows should end at many different times, after the cache has grown often"
     assert any(0.75 * b <= a < b for a in lengths for b in lengths) and min(lengths) < 0.75 * max(lengths)
     assert learner_gap(policy, groups) < 1e-4
 

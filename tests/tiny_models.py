@@ -74,7 +74,7 @@ def _widen(model: nn.Module) -> None:
             parameter.copy_(1 + 0.2 * torch.randn_like(parameter))
         else:
             parameter.normal_(std=0.2)
-    model.get_input_embeddings().weight.normal_(std=0.7)
+    model.get_input_embeddings().weight.normal_(std=0.3)
     model.tie_weights()
 
 

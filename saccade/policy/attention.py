@@ -49,8 +49,9 @@ def attending(stream: Stream) -> Iterator[None]:
 def _attention(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **options: Any):
     if not _current:
         raise RuntimeError("a model set up for group attention was called outside attending(...)")
-    if options.get("softcap") is not None or options.get("sliding_window") is not None:
-        raise NotImplementedError("group attention has no soft cap and no sliding window; this model asks for one")
+    for option in ("softcap", "sliding_window", "s_aux"):
+        if options.get(option) is not None:
+            raise NotImplementedError(f"group attention has no {option}, and this model asks for it")
     scale = options.get("scaling") or query.shape[-1] ** -0.5
     query, key = query.to(value.dtype), key.to(value.dtype)  # under autocast rotary leaves them in float32
     out = _current[-1].attend(module.layer_idx, query[0], key[0], value[0], scale=scale)
@@ -83,9 +84,7 @@ def attend_bucket(bucket: Bucket, q: Tensor, k: Tensor, v: Tensor, *, scale: flo
     _, siblings, reads = bucket.branch_bGR.shape
     flat = bucket.trunk_bP.flatten()
     qt, kt, vt = (x.index_select(1, flat).view(-1, b, width, dim).transpose(0, 1) for x in (q, k, v))
-    trunk = F.scaled_dot_product_attention(
-        qt, kt, vt, is_causal=True, scale=scale, enable_gqa=heads != kv_heads
-    )
+    trunk = _causal(qt, kt, vt, scale=scale)
     parts = [trunk.transpose(1, 2).reshape(b * width, heads, dim)]
     if bucket.branch_bGR.numel():
         flat, repeats = bucket.branch_bGR.flatten(), heads // kv_heads
@@ -94,6 +93,15 @@ def attend_bucket(bucket: Bucket, q: Tensor, k: Tensor, v: Tensor, *, scale: flo
         out = BranchAttention.apply(qb, kt, vt, kb, vb, bucket.is_trunk_bP, scale)
         parts.append(out.permute(0, 2, 4, 1, 3, 5).reshape(-1, heads, dim))
     return parts
+
+
+def _causal(q: Tensor, k: Tensor, v: Tensor, *, scale: float) -> Tensor:
+    if q.shape[1] == k.shape[1]:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
+    if q.is_cuda and q.dtype == torch.float32:
+        # CUDA's float32 kernel shares no keys among heads; what PyTorch would take instead holds all N x N scores.
+        k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
+    return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=q.shape[1] != k.shape[1])
 
 
 class BranchAttention(torch.autograd.Function):

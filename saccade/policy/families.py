@@ -36,6 +36,7 @@ class Family:
     sizes(config, features) -> [(width, height)]       at which the model sees each picture; empty where it sees tiles
     join(features of several prompts) -> features      as if one prompt held all their pictures
     has_pixel_bounds                                   whether the processor obeys min_pixels and max_pixels
+    mixes_by_first_weight                              whether picture vectors take the first weight's type among text vectors
     """
 
     name: str
@@ -48,6 +49,7 @@ class Family:
     sizes: Callable[[Any, Features], list[tuple[int, int]]]
     join: Callable[[Sequence[Features]], dict[str, Tensor]]
     has_pixel_bounds: bool = False
+    mixes_by_first_weight: bool = False
 
     def part_of(self, parameter: str) -> str:
         """Which part a parameter of the base model belongs to: 'connector', 'vision' or 'language'."""
@@ -190,7 +192,7 @@ FAMILIES: tuple[Family, ...] = (
         **_QWEN,
     ),
     Family(name="Idefics3", model_types=("idefics3",), **_IDEFICS),
-    Family(name="SmolVLM", model_types=("smolvlm",), **_IDEFICS),
+    Family(name="SmolVLM", model_types=("smolvlm",), mixes_by_first_weight=True, **_IDEFICS),
     Family(
         name="InternVL",
         model_types=("internvl",),

@@ -28,14 +28,16 @@ def load_model(spec: ModelSpec) -> tuple[nn.Module, Any, Family]:
     except (OSError, ValueError, KeyError) as error:
         raise UnsupportedModel(_why_no_config(path, error)) from error
     family = family_of(config)
-    bounds = _pixel_bounds(spec, family)
+    # Weights that will train in float32 are not rounded to bfloat16 on the way.
+    dtype = torch.float32 if spec.dtype == "bfloat16" and spec.lora is None else getattr(torch, spec.dtype)
     try:
-        model = AutoModelForImageTextToText.from_pretrained(path, dtype=getattr(torch, spec.dtype))
-        processor = AutoProcessor.from_pretrained(path, **bounds)
+        model = AutoModelForImageTextToText.from_pretrained(path, dtype=dtype)
+        processor = AutoProcessor.from_pretrained(path)
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise UnsupportedModel(f"the {family.name} checkpoint {path} cannot be loaded: {_first_line(error)}") from error
     if not (hasattr(processor, "tokenizer") and hasattr(processor, "image_processor")):
         raise UnsupportedModel(f"the {family.name} checkpoint {path} has no image processor; add its preprocessor files")
+    _bound_pixels(processor, spec, family)
     return prepare(model.to(_device(spec.device)), family, spec=spec), processor, family
 
 
@@ -59,10 +61,23 @@ def prepare(model: nn.Module, family: Family, *, spec: ModelSpec) -> nn.Module:
         # Non-reentrant: the reentrant kind needs inputs that require gradients, which frozen embeddings do not give.
         model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     if spec.dtype == "bfloat16":
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.data = parameter.data.float()
+        _store_mixed(model, family)
     return model
+
+
+def _store_mixed(model: nn.Module, family: Family) -> None:
+    """Trained weights in float32, frozen ones in bfloat16."""
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(torch.float32 if parameter.requires_grad else torch.bfloat16)
+    hf = model.get_base_model() if hasattr(model, "get_base_model") else model
+    first, embeddings = next(hf.parameters()), hf.get_input_embeddings()
+    if family.mixes_by_first_weight and first.dtype != embeddings.weight.dtype:
+        first.data = first.data.float()
+        embeddings.register_forward_hook(_in_float32)
+
+
+def _in_float32(module: nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+    return output.float()
 
 
 def vision_token_ids(model: nn.Module, tokenizer: Any) -> set[int]:
@@ -96,12 +111,14 @@ def _refuse_sliding_windows(model: nn.Module, text: Any) -> None:
         )
 
 
-def _pixel_bounds(spec: ModelSpec, family: Family) -> dict[str, int]:
-    bounds = {"min_pixels": spec.min_pixels, "max_pixels": spec.max_pixels}
+def _bound_pixels(processor: Any, spec: ModelSpec, family: Family) -> None:
+    bounds = {"shortest_edge": spec.min_pixels, "longest_edge": spec.max_pixels}  # so the Qwen processors call areas
     bounds = {key: value for key, value in bounds.items() if value is not None}
     if bounds and not family.has_pixel_bounds:
-        raise UnsupportedModel(f"{' and '.join(bounds)}: {family.name} cuts pictures into tiles and has no such bounds")
-    return bounds
+        raise UnsupportedModel(f"min_pixels and max_pixels: {family.name} cuts pictures into tiles and has no such bounds")
+    if bounds:
+        images = processor.image_processor
+        images.size = type(images.size)(**{**dict(images.size), **bounds})
 
 
 def _device(name: str) -> torch.device:
