@@ -173,8 +173,12 @@ def _default_threads() -> int:
 
 
 def _set_threads(threads: int) -> None:
+    """Before a model is loaded: its threads, and no progress bars of libraries between ours."""
     if threads < 1:
         raise UsageError(f"--threads must be at least 1, got {threads}")
     import torch
 
+    from transformers.utils import logging
+
     torch.set_num_threads(threads)
+    logging.disable_progress_bar()

@@ -99,7 +99,7 @@ def optimizer_step(
         **meter.means(),
         "policy/grad_norm": norm,
         "policy/lr": lr,
-        "loss/beta": beta,
+        "policy/kl_coefficient": beta,
         "learn/packs": len(parts),
         "learn/stream_tokens": n_tokens,
         "learn/trained_tokens": sum(len(part.pack.target_M) for part in parts),

@@ -99,7 +99,8 @@ class _Run:
         if optimizer_state is not None:
             policy.optimizer.load_state_dict(optimizer_state)
         self._hold_reference(stage, is_resumed=optimizer_state is not None)
-        self.live.begin(stage.name, steps=stage.steps, done=progress.step)
+        shows = None if stage.was_sampled else ("loss/mean",)
+        self.live.begin(stage.name, steps=stage.steps, done=progress.step, shows=shows)
         while progress.step < stage.steps:
             seed_everything(derive(self.recipe.seed, stage.name, progress.step))
             metrics = self._step(stage)

@@ -120,9 +120,10 @@ def recipe(
     numbers = MINIATURE if model == "tiny" else PAPER
     folder = miniature("reason_rft") if data is None else Path(data)
     tasks = _tasks(folder, task)
-    train = {name: _rows(folder, name, "train") for name in tasks}
-    held = {name: samples[-numbers.held_out :] for name, samples in train.items()}
-    train = {name: samples[: -numbers.held_out] for name, samples in train.items()}
+    rows = {name: list(_task(folder, name, "train")) for name in tasks}
+    kept_back = {name: max(1, min(numbers.held_out, len(samples) // 5)) for name, samples in rows.items()}  # O
+    train = {name: samples[: -kept_back[name]] for name, samples in rows.items()}
+    held = {name: samples[-kept_back[name] :] for name, samples in rows.items()}
     return Recipe(
         name="reason_rft" if variant == "reason_rft" else f"reason_rft-{variant}",
         about="think first, then be rewarded for being right: SFT on chains of thought, then GRPO",
@@ -240,10 +241,6 @@ def _tasks(folder: Path, task: TaskName) -> list[str]:
     if not chosen:
         raise DataError(f"task is {task!r}; {folder} has training rows of: {', '.join(sorted(present)) or 'none'}")
     return chosen
-
-
-def _rows(folder: Path, name: str, split: str) -> list[Sample]:
-    return list(_task(folder, name, split))
 
 
 def _task(folder: Path, name: str, split: str) -> Task:

@@ -1,0 +1,212 @@
+"""A run from start to summary, killed and resumed, broken and named."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from saccade.core.reward import RewardError, reward, weighted
+from saccade.run.files import RunError
+from saccade.run.folder import RunFolder
+from saccade.run.overrides import override
+from saccade.run.recipe import Recipe
+from saccade.run.train import train
+from tests.micro import micro
+
+TIMING = ("time/", "speed/")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def run(recipe: Recipe, path: Path) -> dict:
+    with RunFolder.start(path) as folder:
+        return train(recipe, folder)
+
+
+def logged(path: Path) -> list[dict]:
+    """metrics.jsonl without its timing keys."""
+    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if not key.startswith(TIMING)} for line in lines]
+
+
+def weights(path: Path) -> bytes:
+    return (path / "model.safetensors").read_bytes()
+
+
+def last(path: Path) -> Path:
+    return RunFolder(path).latest_checkpoint().path
+
+
+def test_a_run_leaves_its_folder_whole(tmp_path):
+    summary = run(micro(), tmp_path / "run")
+    assert summary["steps"] == {"sft": 3, "rl": 4}
+    for found in summary["evaluations"].values():
+        for moment in ("before", "after"):
+            for mode in ("greedy", "sampled"):
+                assert 0 <= found[moment][mode]["low"] <= found[moment][mode]["mean"] <= found[moment][mode]["high"] <= 1
+    assert json.loads((tmp_path / "run" / "summary.json").read_text()) == summary
+    rollouts = [json.loads(line) for line in (tmp_path / "run" / "rollouts.jsonl").read_text().splitlines()]
+    assert len(rollouts) == 4 * 3 * 2
+    for row in rollouts:
+        assert row["pictures"] and all((tmp_path / "run" / "pictures" / f"{sha}.png").exists() for sha in row["pictures"])
+        assert row["reward"] == pytest.approx(sum(score["value"] for score in row["scores"].values()))
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(tmp_path):
+    for name, recipe in (("a", micro()), ("b", micro()), ("c", replace(micro(), seed=1))):
+        run(recipe, tmp_path / name)
+    assert logged(tmp_path / "a") == logged(tmp_path / "b") != logged(tmp_path / "c")
+    assert weights(last(tmp_path / "a")) == weights(last(tmp_path / "b")) != weights(last(tmp_path / "c"))
+
+
+@pytest.mark.parametrize("case", ["full", "lora", "kl", "updates"])
+def test_killed_at_any_moment_and_resumed_equals_never_killed(tmp_path, case):
+    recipe = {
+        "full": lambda: micro(),
+        "lora": with_lora,
+        "kl": lambda: with_kl(micro()),
+        "updates": lambda: micro("stages.1.updates_per_rollout=2"),
+    }[case]()
+    begin = time.monotonic()
+    run(recipe, tmp_path / "whole")
+    length = time.monotonic() - begin
+    chance = random.Random(case)
+    kills, attempt = 0, 0
+    while not (tmp_path / "killed" / "summary.json").exists():
+        attempt += 1
+        # Few enough kills that the run gets on: at most six, then it may finish.
+        patience = chance.uniform(0.05, 0.6) * length if kills < 6 else 60 * length + 60
+        kills += killed_after(patience, recipe, tmp_path / "killed", is_resumed=attempt > 1)
+        assert attempt < 12
+    assert kills >= 3
+    assert logged(tmp_path / "killed") == logged(tmp_path / "whole")
+    assert (tmp_path / "killed" / "rollouts.jsonl").read_bytes() == (tmp_path / "whole" / "rollouts.jsonl").read_bytes()
+    name = "adapter_model.safetensors" if case == "lora" else "model.safetensors"
+    assert (last(tmp_path / "killed") / name).read_bytes() == (last(tmp_path / "whole") / name).read_bytes()
+
+
+def killed_after(seconds: float, recipe: Recipe, path: Path, *, is_resumed: bool) -> bool:
+    """Train in a forked process and kill it after so long; whether it was killed before it ended."""
+    child = os.fork()
+    if child == 0:
+        try:
+            torch.set_num_threads(1)
+            # A child that dies before its first line has nothing to resume: then it starts again.
+            fresh = not is_resumed or not (path / "metrics.jsonl").exists()
+            with RunFolder.start(path) if fresh else RunFolder.resume(path) as folder:
+                train(recipe, folder, is_resumed=not fresh)
+            os._exit(0)
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+            os._exit(1)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            assert status == 0, "the child failed by itself"
+            return False
+        time.sleep(0.005)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return True
+
+
+def with_kl(recipe: Recipe) -> Recipe:
+    rl = recipe.stages[-1]
+    from saccade.algo.algorithm import grpo
+
+    return replace(recipe, stages=(*recipe.stages[:-1], replace(rl, algorithm=grpo(beta=0.04))))
+
+
+def with_lora() -> Recipe:
+    from saccade.policy.spec import LoRA
+
+    recipe = with_kl(micro())
+    return replace(recipe, model=replace(recipe.model, lora=LoRA(rank=4)))
+
+
+def test_a_reward_that_raises_names_itself_and_the_row(tmp_path):
+    @reward
+    def broken(rollout):
+        raise ZeroDivisionError("no digits")
+
+    recipe = micro()
+    rl = replace(recipe.stages[1], rewards=weighted((broken, 1.0)))
+    with pytest.raises(RewardError, match=r"reward 'broken' failed on row '.*no digits"):
+        run(replace(recipe, stages=(rl,)), tmp_path / "run")
+
+
+def test_a_nan_stops_the_run_and_saves_the_offending_rows(tmp_path):
+    recipe = micro("stages.0.optimization.lr=1e30", "stages.0.optimization.warmup_steps=0")
+    with pytest.raises(RunError, match="is not finite") as error:
+        run(recipe, tmp_path / "run")
+    saved = next((tmp_path / "run").glob("offenders-*.jsonl"))
+    assert str(saved) in str(error.value)
+    rows = [json.loads(line) for line in saved.read_text().splitlines()]
+    assert rows and all((tmp_path / "run" / "pictures" / f"{sha}.png").exists() for row in rows for sha in row["pictures"])
+    assert all(math.isfinite(v) for line in logged(tmp_path / "run") for v in line.values() if isinstance(v, float))
+
+
+def test_too_many_unscored_rollouts_stop_the_run(tmp_path):
+    from saccade.run.stage import TooManyUnscored
+
+    @reward
+    def silent(rollout):
+        return None
+
+    recipe = micro()
+    rl = replace(recipe.stages[1], rewards=weighted((silent, 1.0)))
+    with pytest.raises(TooManyUnscored, match="100% of the rollouts"):
+        run(replace(recipe, stages=(rl,)), tmp_path / "run")
+
+
+def test_pictures_that_change_under_way_stop_the_run(tmp_path):
+    import shutil
+
+    import PIL.Image
+
+    from saccade.core.picture import Picture
+    from saccade.core.sample import Message, Sample
+    from saccade.policy.policy import PictureMismatch, Policy
+    from saccade.policy.spec import ModelSpec, Sampling
+
+    path = tmp_path / "a.png"
+    PIL.Image.new("RGB", (112, 112), "white").save(path)
+    policy = Policy.load(ModelSpec())
+
+    def sample() -> Sample:
+        return Sample(id="s", messages=(Message("user", (Picture.open(path), "How many?")),), target="1")
+
+    groups = policy.sample([sample()], n=2, sampling=Sampling(max_tokens=4), seed=0)
+    assert len(policy.packs(groups)) == 1
+    other = tmp_path / "b.png"
+    PIL.Image.new("RGB", (112, 112), "black").save(other)
+    swapped = replace(groups[0], sample=replace(groups[0].sample, messages=(Message("user", (Picture.open(other), "How many?")),)))
+    with pytest.raises(PictureMismatch, match="'s'"):
+        policy.packs([swapped])
+    shutil.rmtree(tmp_path)
+
+
+def test_resume_refuses_what_is_no_run_and_start_refuses_what_is(tmp_path):
+    with pytest.raises(RunError, match="no run"):
+        RunFolder.resume(tmp_path / "nothing")
+    run(override(micro(), ["stages.0.steps=1", "stages.1.steps=1"]), tmp_path / "run")
+    with pytest.raises(RunError, match="holds a run already"):
+        RunFolder.start(tmp_path / "run")
