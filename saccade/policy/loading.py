@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
@@ -25,16 +26,25 @@ def load_model(spec: ModelSpec) -> tuple[nn.Module, Any, Family]:
     try:
         # Without an explicit no, transformers would ask on the terminal whether to run the checkpoint's own code.
         config = AutoConfig.from_pretrained(path, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, StrictDataclassError) as error:
         raise UnsupportedModel(_why_no_config(path, error)) from error
     family = family_of(config)
     # Weights that will train in float32 are not rounded to bfloat16 on the way.
     dtype = torch.float32 if spec.dtype == "bfloat16" and spec.lora is None else getattr(torch, spec.dtype)
     try:
-        model = AutoModelForImageTextToText.from_pretrained(path, dtype=dtype)
+        model, found = AutoModelForImageTextToText.from_pretrained(
+            path, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True
+        )
         processor = AutoProcessor.from_pretrained(path)
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise UnsupportedModel(f"the {family.name} checkpoint {path} cannot be loaded: {_first_line(error)}") from error
+    # transformers would go on with random weights in their place.
+    absent = sorted(found["missing_keys"]) + sorted(name for name, *_ in found["mismatched_keys"])
+    if absent:
+        raise UnsupportedModel(
+            f"the {family.name} checkpoint {path} lacks {len(absent)} of its weights or has them in another shape than its "
+            f"config.json says, the first is {absent[0]}"
+        )
     if not (hasattr(processor, "tokenizer") and hasattr(processor, "image_processor")):
         raise UnsupportedModel(f"the {family.name} checkpoint {path} has no image processor; add its preprocessor files")
     _bound_pixels(processor, spec, family)

@@ -47,6 +47,11 @@ class ModelSpec:
     max_pixels: int | None = None
     device: str = "auto"
 
+    def __post_init__(self) -> None:
+        both = sorted(set(self.freeze) & set(self.lora.parts)) if self.lora else []
+        if both:
+            raise ValueError(f"freeze and lora.parts both name {', '.join(both)}; adapters cannot train a frozen part")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
