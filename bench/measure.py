@@ -43,3 +43,29 @@ def line(*, side, setting, steps, before_mb, warmup=1, **more):
     return json.dumps(
         {"side": side, "setting": setting.name, **median, **memory, "steps": len(counted), "each": counted, **more}
     )
+
+
+def matmul_gflops(size=1536, seconds=2.0):
+    """The best float32 speed of a large matrix product here, of PyTorch's two libraries (MKL, oneDNN)."""
+    import torch
+
+    from bench import settings
+
+    torch.set_num_threads(settings.THREADS)
+    a, b = torch.randn(size, size), torch.randn(size, size)
+    products = [lambda: torch.mm(a, b)]
+    if torch.backends.mkldnn.is_available():
+        products.append(lambda: torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], ""))
+    best = 0.0
+    for product in products:
+        product()
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            start = time.perf_counter()
+            product()
+            best = max(best, 2 * size**3 / (time.perf_counter() - start) / 1e9)
+    return best
+
+
+if __name__ == "__main__":
+    print(matmul_gflops())

@@ -45,11 +45,10 @@ def one_step(policy, samples, setting, *, watch, seed):
     with watch.part("other"):
         groups = [scored(group) for group in groups]
     with watch.part("learning"):
-        metrics = optimizer_step(policy, groups, algorithm=ALGORITHM, progress=0.0, lr=settings.LEARNING_RATE)
+        optimizer_step(policy, groups, algorithm=ALGORITHM, progress=0.0, lr=settings.LEARNING_RATE)
     lengths = {len(rollout.token_T) for group in groups for rollout in group.rollouts}
     if {len(p) for p in prompts} != {setting.prompt_tokens} or lengths != {setting.answer_tokens}:
         raise RuntimeError(f"other work was done: prompts {[len(p) for p in prompts]}, answers {lengths}")
-    return metrics
 
 
 def run(setting, folder, *, steps):
@@ -83,10 +82,7 @@ if __name__ == "__main__":
     parser.add_argument("--answer-tokens", type=int)
     arguments = parser.parse_args()
     setting = settings.SETTINGS[arguments.setting]
-    setting = setting.with_side(arguments.side or setting.side)
-    setting = replace(
-        setting,
-        siblings=arguments.siblings or setting.siblings,
-        answer_tokens=arguments.answer_tokens or setting.answer_tokens,
-    )
+    for option in ("siblings", "side", "answer_tokens"):
+        if value := getattr(arguments, option):
+            setting = settings.varied(setting, option, value)
     print(run(setting, arguments.model, steps=arguments.steps))

@@ -52,6 +52,11 @@ SETTINGS = {
 }
 
 
+def varied(setting, option, value):
+    """The same workload with another number of `siblings`, picture `side` or number of `answer_tokens`."""
+    return setting.with_side(value) if option == "side" else replace(setting, **{option: value})
+
+
 def picture(side, seed):
     """A seeded picture of coloured rectangles; every seed gives another one, so nothing can be cached between steps."""
     random = np.random.default_rng(seed)
