@@ -178,7 +178,7 @@ def _set_threads(threads: int) -> None:
         raise UsageError(f"--threads must be at least 1, got {threads}")
     import torch
 
-    from transformers.utils import logging
+    from saccade.policy.loading import silence_progress_bars
 
     torch.set_num_threads(threads)
-    logging.disable_progress_bar()
+    silence_progress_bars()

@@ -181,7 +181,7 @@ def own_logits(policy: Policy, sample, inputs) -> torch.Tensor:
     pack = Pack.of([(prompt, [Branch((3,))])])
     with torch.no_grad(), attending(PackStream(pack)):
         policy.model.eval()
-        return policy._hf.get_output_embeddings()(policy._states(pack.token_N, pack.position_AN, pack.prompts))
+        return policy._hf.get_output_embeddings()(policy._states(pack.token_N, pack.position_AN, pack.features))
 
 
 @pytest.mark.parametrize(("family", "lora"), [("Qwen2-VL", False), ("Qwen2.5-VL", True), ("SmolVLM", True)])

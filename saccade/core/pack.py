@@ -20,7 +20,7 @@ branch's first token is the trunk's last, shared by all siblings.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -55,10 +55,16 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Branch:
-    """One sibling's tokens after the prompt; `is_sampled_T` marks those that the policy sampled, None for all."""
+    """One sibling's tokens after the prompt; `is_sampled_T` marks those that the policy sampled, None for all.
+
+    Where an environment showed pictures on the way, `features` are their tensors and `position_AT` the positions of all the
+    branch's tokens, which then do not simply count on from the prompt's.
+    """
 
     token_T: tuple[int, ...]
     is_sampled_T: tuple[bool, ...] | None = None
+    features: Mapping[str, Tensor] = field(default_factory=dict)
+    position_AT: Tensor | None = None
 
     @property
     def n_read(self) -> int:
@@ -93,7 +99,8 @@ class Pack:
     source_M               index in the stream of the state that predicts each
     rollout_M              index of the rollout (counted over the whole pack) that each belongs to
     buckets, output_N      attention's index tables; output_N finds each stream token in the buckets' padded outputs
-    prompts                the trunks in stream order; their pictures are encoded once each, in this order
+    features               picture tensors of prompts, then branches, in stream order; each picture is encoded once
+    trunk_lengths          tokens of each prompt, in stream order
     """
 
     token_N: Tensor
@@ -103,7 +110,8 @@ class Pack:
     rollout_M: Tensor
     buckets: tuple[Bucket, ...]
     output_N: Tensor
-    prompts: tuple[Prompt, ...]
+    features: tuple[Mapping[str, Tensor], ...]
+    trunk_lengths: tuple[int, ...]
     n_rollouts: int
 
     def __len__(self) -> int:
@@ -114,12 +122,14 @@ class Pack:
         """The pack of these groups, in this order. A group may have no branch (the sampler's prefill)."""
         if not groups:
             raise ValueError("a pack needs at least one group")
+        prompts = [prompt for prompt, _ in groups]
+        all_branches = [branch for _, branches in groups for branch in branches]
         starts, n = [], 0
-        for prompt, _ in groups:
+        for prompt in prompts:
             starts.append(n)
             n += len(prompt)
-        tokens = [prompt.token_P for prompt, _ in groups]
-        positions = [prompt.position_AP for prompt, _ in groups]
+        tokens = [prompt.token_P for prompt in prompts]
+        positions = [prompt.position_AP for prompt in prompts]
         target, source, owner, branch_starts = [], [], [], []
         rollout = 0
         for (prompt, branches), start in zip(groups, starts, strict=True):
@@ -128,7 +138,10 @@ class Pack:
                 read = branch.n_read
                 begins.append(n)
                 tokens.append(torch.tensor(branch.token_T[:read], dtype=torch.long))
-                positions.append(torch.arange(first, first + read).expand(axes, read))
+                if branch.position_AT is None:
+                    positions.append(torch.arange(first, first + read).expand(axes, read))
+                else:
+                    positions.append(branch.position_AT[:, :read])
                 for t, token in enumerate(branch.token_T):
                     if branch.is_sampled_T is None or branch.is_sampled_T[t]:
                         target.append(token)
@@ -146,12 +159,13 @@ class Pack:
             rollout_M=torch.tensor(owner, dtype=torch.long),
             buckets=buckets,
             output_N=output,
-            prompts=tuple(prompt for prompt, _ in groups),
+            features=tuple(part.features for part in (*prompts, *all_branches) if part.features),
+            trunk_lengths=tuple(len(prompt) for prompt in prompts),
             n_rollouts=rollout,
         )
 
     def to(self, device: torch.device) -> Pack:
-        """The same pack on a device; the prompts' features stay where they are until the model asks for them."""
+        """The same pack on a device; picture tensors stay where they are until the model asks for them."""
         if self.token_N.device == device:
             return self
         moved = {name: getattr(self, name).to(device) for name in _TENSORS}
@@ -163,7 +177,7 @@ class Pack:
             )
             for b in self.buckets
         )
-        return Pack(**moved, buckets=buckets, prompts=self.prompts, n_rollouts=self.n_rollouts)
+        return replace(self, **moved, buckets=buckets)
 
 
 _TENSORS = ("token_N", "position_AN", "target_M", "source_M", "rollout_M", "output_N")

@@ -11,6 +11,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from transformers.utils import logging
 
 from saccade.policy import attention
 from saccade.policy.embedded import TINY
@@ -49,6 +50,11 @@ def load_model(spec: ModelSpec) -> tuple[nn.Module, Any, Family]:
         raise UnsupportedModel(f"the {family.name} checkpoint {path} has no image processor; add its preprocessor files")
     _bound_pixels(processor, spec, family)
     return prepare(model.to(_device(spec.device)), family, spec=spec), processor, family
+
+
+def silence_progress_bars() -> None:
+    """Leave the terminal to our own progress: no bars of transformers while it loads and writes."""
+    logging.disable_progress_bar()
 
 
 def prepare(model: nn.Module, family: Family, *, spec: ModelSpec) -> nn.Module:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -294,16 +294,15 @@ class Policy:
         self._reference = None
 
     def _logprobs(self, pack: Pack, temperature: float) -> LogProbs:
-        hidden_NH = self._states(pack.token_N, pack.position_AN, pack.prompts)
+        hidden_NH = self._states(pack.token_N, pack.position_AN, pack.features)
         head = self._hf.get_output_embeddings()
         return token_logprobs(
             head, hidden_NH[pack.source_M], target_M=pack.target_M, forbidden=self.forbidden,
             temperature=temperature, vocabulary=head.weight.shape[0],
         )  # fmt: skip
 
-    def _states(self, token_N: Tensor, position_AN: Tensor, prompts: Sequence[Prompt]) -> Tensor:
-        """The last hidden state of every token of a stream, [N, H]; pictures of `prompts` are encoded once each."""
-        features = [prompt.features for prompt in prompts if prompt.features]
+    def _states(self, token_N: Tensor, position_AN: Tensor, features: Sequence[Mapping[str, Tensor]]) -> Tensor:
+        """The last hidden state of every token of a stream, [N, H]; each picture of `features` is encoded once."""
         pictures = self.family.join(features) if features else {}
         pictures = {key: self._to_model(value) for key, value in pictures.items()}
         position = position_AN[:, None] if position_AN.shape[0] > 1 else position_AN

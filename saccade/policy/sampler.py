@@ -7,7 +7,7 @@ function writes and reads the cache itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,7 +35,7 @@ class Attempt:
 
 
 def sample_wave(
-    states: Callable[[Tensor, Tensor, Sequence[Prompt]], Tensor],
+    states: Callable[[Tensor, Tensor, Sequence[Mapping[str, Tensor]]], Tensor],
     head: Callable[[Tensor], Tensor],
     prompts: Sequence[Prompt],
     *,
@@ -48,13 +48,13 @@ def sample_wave(
 ) -> list[list[Attempt]]:
     """`n` attempts at each prompt, all prompts at once.
 
-    `states(token_N, position_AN, prompts)` runs the model's body on a stream whose pictures are those of `prompts`, and
+    `states(token_N, position_AN, features)` runs the model's body on a stream with the pictures of `features`, and
     `head` turns states into logits. `forbidden` and `end` are token ids.
     """
     pack = Pack.of([(prompt, ()) for prompt in prompts]).to(device)
     cache = _Cache(pack, n)
     with attending(cache):
-        hidden_NH = states(pack.token_N, pack.position_AN, prompts)
+        hidden_NH = states(pack.token_N, pack.position_AN, pack.features)
     ends = torch.tensor([len(p) for p in prompts], device=device).cumsum(0) - 1
     logits_LV = head(hidden_NH[ends]).repeat_interleave(n, 0)
     del hidden_NH
@@ -200,8 +200,9 @@ class _Cache:
     """Attention while sampling: while `t` is -1 the prompts are read, then the t-th token of every live row."""
 
     def __init__(self, pack: Pack, n: int) -> None:
-        self.pack, self.n_rows, self.t = pack, len(pack.prompts) * n, -1
-        starts = torch.tensor([len(p) for p in pack.prompts]).cumsum(0) - torch.tensor([len(p) for p in pack.prompts])
+        self.pack, self.n_rows, self.t = pack, len(pack.trunk_lengths) * n, -1
+        lengths = torch.tensor(pack.trunk_lengths)
+        starts = lengths.cumsum(0) - lengths
         group_of = {int(start): g for g, start in enumerate(starts)}
         self.buckets = []
         for bucket in pack.buckets:

@@ -9,19 +9,17 @@ from saccade.run.evaluate import Measured
 from saccade.run.table import Estimate, Row, print_table
 
 
+FIXED = ("greedy", "sampled", "tokens", "truncated")  # an evaluation's metrics that are not further shares
+
+
 def print_report(summary: dict[str, Any], path: Path) -> None:
-    """The table before -> after per reported set, sampled and greedy, and the run's folder."""
-    for mode in ("sampled", "greedy"):
-        title = "sampled at the evaluation's temperature" if mode == "sampled" else "greedy"
-        print(f"\n{title}, mean and 95 % interval, before -> after ({summary['chosen']}); * is out of distribution")
-        rows = []
-        for name, found in summary["evaluations"].items():
-            if name.endswith("-val"):
-                continue
-            rows.append(_row(name + "*" * found["is_shifted"], found, mode))
-        print_table(rows)
-    print("\nshare of sampled answers, before -> after")
-    print_table(_share_rows(summary))
+    """The tables before -> after per reported set, and where the run is."""
+    reported = {name: found for name, found in summary["evaluations"].items() if not name.endswith("-val")}
+    for mode, title in (("sampled", "Sampled answers"), ("greedy", "Greedy answers")):
+        print(f"\n{title}: score before training and after (checkpoint {summary['chosen']}); * is out of distribution")
+        print_table([_row(name + "*" * found["is_shifted"], found, mode) for name, found in reported.items()])
+    print("\nOf the sampled answers, in %, before > after")
+    print("\n".join(_share_lines(reported)))
     minutes, seconds = divmod(round(summary["seconds"]), 60)
     print(f"\n{minutes} min {seconds} s; everything is in {path}")
     print(f"saccade export {path} --to FOLDER writes the model as an ordinary Hugging Face checkpoint")
@@ -46,18 +44,17 @@ def _estimate(one: dict[str, float]) -> Estimate:
     return Estimate(value=one["mean"], low=one["low"], high=one["high"])
 
 
-def _share_rows(summary: dict[str, Any]) -> list[Row]:
-    """Every further share of every reported set, such as format or reasons."""
-    rows = []
-    for name, found in summary["evaluations"].items():
-        if name.endswith("-val"):
-            continue
-        for key, before in found["before"]["metrics"].items():
-            short = key.rpartition("/")[2]
-            if short in ("greedy", "sampled", "tokens", "truncated") or "@" in short:
-                continue
-            after = found["after"]["metrics"][key]
-            rows.append(
-                Row(name=f"{name} {short}", n=found["n"], before=Estimate(before, before, before), after=Estimate(after, after, after))
-            )
-    return rows
+def _share_lines(reported: dict[str, Any]) -> list[str]:
+    """A line per set: every further share, such as format or reasons, before and after."""
+    width = max(map(len, reported)) + 1
+    lines = []
+    for name, found in reported.items():
+        before, after = found["before"]["metrics"], found["after"]["metrics"]
+        shares = [key for key in before if _last(key) not in FIXED and not _last(key).startswith("pass@")]
+        cells = [f"{_last(key)} {100 * before[key]:5.1f} > {100 * after[key]:5.1f}" for key in shares]
+        lines.append(f"{name + '*' * found['is_shifted']:{width}}  " + "   ".join(cells))
+    return lines
+
+
+def _last(key: str) -> str:
+    return key.rpartition("/")[2]

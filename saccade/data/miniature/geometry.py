@@ -16,7 +16,7 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
-from saccade.data.miniature.digits import running_sum
+from saccade.data.miniature.digits import CELL, running_sum
 from saccade.data.miniature.puzzle import SIDE, Puzzle
 
 Family = Literal["plain", "other"]
@@ -40,7 +40,7 @@ def structure(rng: np.random.Generator, *, family: Family = "plain") -> Puzzle:
         shapes = ("parallelogram", "quadrilateral", "pentagon")
     shape = str(rng.choice(shapes))
     figure = _figure(rng, shape)
-    labels = sorted(figure.labels, key=lambda label: label[1])
+    labels = sorted(figure.labels, key=lambda label: (_inside(*label[1:])[1] // CELL, label[1]))
     lengths = [value for value, _, _ in labels]
     wants_area = shape in ("parallelogram", "right triangle") or (shape in ("rectangle", "square") and rng.random() < 0.5)
     asked = "area" if wants_area else "perimeter"
@@ -57,7 +57,7 @@ def structure(rng: np.random.Generator, *, family: Family = "plain") -> Puzzle:
 
 
 def work_out(shape: str, asked: str, lengths: list[int]) -> tuple[str, str]:
-    """The reasoning and the value. `lengths` are the written ones from left to right: ("square", "area", [4]) -> ("4*4=16", "16")."""
+    """The reasoning and the value. `lengths` are the written ones in reading order: ("square", "area", [4]) -> ("4*4=16", "16")."""
     if asked == "perimeter" and shape == "square":
         return f"{lengths[0]}*4={lengths[0] * 4}", str(lengths[0] * 4)
     if asked == "perimeter":

@@ -59,7 +59,7 @@ class Solid:
 def spatial(rng: np.random.Generator, *, view: str = "center") -> Puzzle:
     """Two pictures, before (always from the centre) and after (from `view`), and the calls that lead from one to the other.
 
-    Two to four objects, numbered from left to right at the start; one to four of them change, each in one attribute.
+    Two to four objects, numbered in reading order at the start (back to front, then left to right); one to four of them change, each in one attribute.
     """
     n = int(rng.choice([2, 3, 4], p=[0.4, 0.4, 0.2]))
     before = _start(rng, n)
@@ -79,9 +79,9 @@ def spatial(rng: np.random.Generator, *, view: str = "center") -> Puzzle:
 
 
 def _start(rng: np.random.Generator, n: int) -> tuple[Solid, ...]:
-    """n solids in distinct places, from left to right, then from back to front."""
-    cells = rng.choice(16, size=n, replace=False).tolist()
-    places = sorted((cell % 4, cell // 4) for cell in cells)
+    """n solids in distinct places, row by row from the back, each row from the left."""
+    cells = sorted(rng.choice(16, size=n, replace=False).tolist())
+    places = [(cell % 4, cell // 4) for cell in cells]
     pick = {name: rng.choice(values, size=n).tolist() for name, values in ATTRIBUTES.items()}
     return tuple(Solid(place=place, **{name: pick[name][i] for name in pick}) for i, place in enumerate(places))
 

@@ -1,0 +1,67 @@
+"""The documentation says what the code does: metric keys, recipes, examples."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from saccade import catalog
+from saccade.algo.algorithm import grpo
+from saccade.run.folder import RunFolder
+from saccade.run.train import train
+from tests.micro import micro
+
+ROOT = Path(__file__).parents[1]
+
+
+def documented() -> list[str]:
+    rows = re.findall(r"^\| `([^`]+)` \|", (ROOT / "docs/metrics.md").read_text(), re.MULTILINE)
+    assert len(rows) == len(set(rows)) > 30
+    return rows
+
+
+def pattern(key: str) -> re.Pattern[str]:
+    """A documented key with its <placeholders> opened; an evaluation's further share is told from its fixed keys by order."""
+    return re.compile(re.sub(r"<\w+>", r"[\\w.-]+", key.replace("<k>", r"\d+")))
+
+
+def test_every_metric_is_documented_and_every_documented_metric_is_written(tmp_path):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    recipe = micro("stages.0.steps=1", "stages.1.steps=2")
+    sft, rl = recipe.stages
+    recipe = replace(recipe, stages=(sft, replace(rl, algorithm=grpo(beta=0.1))))
+    with RunFolder.start(tmp_path / "run") as folder:
+        train(recipe, folder)
+    torch.set_num_threads(threads)
+    written = {key for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines() for key in json.loads(line)}
+    keys = documented()
+    assert [key for key in sorted(written) if not any(pattern(k).fullmatch(key) for k in keys)] == []
+    assert [key for key in keys if not any(pattern(key).fullmatch(w) for w in written)] == []
+
+
+def test_every_recipe_has_a_page_and_its_first_line_in_the_list():
+    for name, about in catalog.recipes().items():
+        assert about
+        assert (ROOT / "docs/recipes" / f"{name}.md").exists(), f"docs/recipes/{name}.md is missing"
+
+
+@pytest.mark.parametrize("module", ["saccade.core.pack", "saccade.algo.weights", "saccade.algo.schedules"])
+def test_worked_examples_run(module):
+    found = doctest.testmod(importlib.import_module(module), extraglobs={"torch": torch})
+    assert found.attempted and not found.failed
+
+
+def test_links_between_pages_lead_somewhere():
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
