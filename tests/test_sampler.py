@@ -12,6 +12,7 @@ from saccade.policy import sampler
 from saccade.policy.policy import Policy
 from saccade.policy.spec import LoRA, ModelSpec, Sampling
 from tests import exactness, tiny_models
+from tests.exactness import learner_gap
 
 FAMILIES = list(tiny_models.MAKERS)
 
@@ -27,14 +28,6 @@ def samples_of(policy: Policy):
     """Five prompts: two of nearly equal length (a padded bucket), others much shorter or longer."""
     nearly = exactness.sample_of("near", "what is the sum of two and three digits in that!!")
     return [*(row.sample for row in exactness.rows_for(policy)), nearly]
-
-
-def learner_gap(policy: Policy, groups, *, temperature: float = 1.0) -> float:
-    """The largest difference between the sampler's log-probs and the learner's."""
-    pack = Pack.of([(policy.encode(g.sample), [Branch(r.token_T) for r in g.rollouts]) for g in groups])
-    learned = policy.logprobs(pack, temperature=temperature).logp_M
-    sampled = torch.tensor([x for g in groups for r in g.rollouts for x in r.logp_T])
-    return float((sampled - learned.double()).abs().max())
 
 
 @pytest.mark.parametrize("family", FAMILIES)
