@@ -150,8 +150,11 @@ def separate(
 
 def inputs_of(processor: Any, sample: Sample, plain: nn.Module) -> dict[str, Tensor]:
     """A sample's model inputs by the checkpoint's processor alone."""
-    content = [{"type": "text", "text": p} if isinstance(p, str) else {"type": "image"} for p in sample.messages[0].parts]
-    text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False)
+    chat = [
+        {"role": m.role, "content": [{"type": "text", "text": p} if isinstance(p, str) else {"type": "image"} for p in m.parts]}
+        for m in sample.messages
+    ]
+    text = processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
     images = [[picture.image for picture in sample.pictures]] if sample.pictures else None
     inputs = dict(processor(text=[text], images=images, return_tensors="pt", return_mm_token_type_ids=True))
     if not plain.config.model_type.startswith("qwen"):

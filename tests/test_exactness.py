@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from saccade.core.pack import Branch, Pack
+from saccade.core.picture import Picture
+from saccade.core.sample import Message, Sample
 from saccade.policy import attention, logprobs
 from saccade.policy.policy import Policy
 from saccade.policy.spec import ModelSpec
@@ -91,6 +93,37 @@ def test_swapped_pictures_are_noticed(family, checkpoint):
     torch.testing.assert_close(straight, swapped.flip(0), atol=1e-5, rtol=0)
 
 
+# LLaVA-OneVision reads a lone picture in tiles and several without, so a picture that comes later changes the first.
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "LLaVA-OneVision"])
+def test_a_picture_shown_on_the_way_is_exact(family, checkpoint):
+    """Two siblings are shown different second pictures by their environment; both are one stream with the shared prompt."""
+    first, second, third = map(Picture.of, tiny_models.pictures((60, 60), (110, 50), (40, 90), seed=4))
+    opening = Message("user", (first, "how many?"))
+    sample = Sample(id="start", messages=(opening,), target="")
+    with exactness.StayDouble():
+        policy = Policy.load(ModelSpec(path=str(checkpoint(family)), dtype="float64"))
+        plain, processor = exactness.plain_model(checkpoint(family), policy)
+        prompt, rows, branches = policy.encode(sample), [], []
+        for shown in (second, third):
+            messages = (opening, Message("assistant", ("two and",)), Message("user", (shown, "and in this?")))
+            whole = policy.encode(Sample(id="whole", messages=messages, target=""))
+            answer = torch.tensor([40, 50, 60, 41])
+            token_W, n = torch.cat([whole.token_P, answer]), len(prompt)
+            assert torch.equal(token_W[:n], prompt.token_P)
+            position_AW = policy.family.positions(policy._hf.config, token_W, whole.features)
+            is_sampled_T = tuple(t < 3 or t >= len(whole) - n for t in range(len(token_W) - n))
+            alone = policy.encode(Sample(id="alone", messages=(Message("user", (shown,)),), target=""))
+            branches.append(Branch(tuple(token_W[n:].tolist()), is_sampled_T, alone.features, position_AW[:, n:]))
+            rows.append(exactness.Row(Sample(id="whole", messages=messages, target=""), (Branch((40, 50, 60, 41)),)))
+        with policy.learning(Pack.of([(prompt, branches)])) as found:
+            ours = found.logp_M.view(2, 7)[:, 3:]
+            exactness.backward((ours * torch.arange(1.0, 9).view(2, 4)).sum())
+        weights = [[torch.arange(1.0, 5)], [torch.arange(5.0, 9)]]
+        theirs, gradients = exactness.separate(plain, processor, rows, weights, forbidden=policy.forbidden)
+    assert exactness.logp_error([[row] for row in ours.detach()], theirs) < LOGP
+    assert exactness.gradient_error(exactness.gradients(policy.model), gradients) < GRADIENT
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_probes_plain_path_agrees(family, checkpoint):
     """Policy.separate_logprobs, which every run's probe uses, is the plain model's answer."""
@@ -127,6 +160,8 @@ PEAK = """
 import re, torch
 from pathlib import Path
 from saccade.core.pack import Branch, Pack, Prompt
+from saccade.core.picture import Picture
+from saccade.core.sample import Message, Sample
 from saccade.policy import attention
 torch.set_num_threads(1)
 attention.MAX_SCORES = 2**21

@@ -75,7 +75,9 @@ def prepare(model: nn.Module, family: Family, *, spec: ModelSpec) -> nn.Module:
         model = _with_lora(model, family, spec)
     if spec.gradient_checkpointing:
         # Non-reentrant: the reentrant kind needs inputs that require gradients, which frozen embeddings do not give.
-        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+        # Its older name warns in new versions of transformers, its newer one is missing in old ones.
+        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
     if spec.dtype == "bfloat16":
         _store_mixed(model, family)
     return model
