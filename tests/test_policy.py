@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForImageTextToText
 
 from saccade.core.pack import Branch, Pack
+from saccade.policy.attention import PackStream, attending
 from saccade.policy.policy import PictureMismatch, Policy
 from saccade.policy.spec import LoRA, ModelSpec, Optimization
 from tests import exactness, tiny_models
@@ -156,52 +157,43 @@ def test_the_reference_is_the_model_as_it_was(lora, checkpoint):
 PLAIN = """
 import sys, torch, transformers
 assert "saccade" not in sys.modules
-folder, given, found = sys.argv[1:]
-model = transformers.AutoModelForImageTextToText.from_pretrained(folder).eval()
-processor = transformers.AutoProcessor.from_pretrained(folder)
-inputs = torch.load(given)
-with torch.no_grad():
-    torch.save(model(**inputs).logits, found)
+for folder in sys.argv[1:]:
+    model = transformers.AutoModelForImageTextToText.from_pretrained(folder).eval()
+    transformers.AutoProcessor.from_pretrained(folder)
+    with torch.no_grad():
+        torch.save(model(**torch.load(folder + "/given.pt")).logits[0], folder + "/found.pt")
 """
 
 
-def plain_logits(folder, inputs, tmp_path) -> torch.Tensor:
-    """A folder's logits in a process that knows only transformers."""
-    torch.save(inputs, tmp_path / "given.pt")
-    command = [sys.executable, "-c", PLAIN, str(folder), str(tmp_path / "given.pt"), str(tmp_path / "found.pt")]
-    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
-    return torch.load(tmp_path / "found.pt")
-
-
-def own_logits(policy: Policy, sample, inputs) -> torch.Tensor:
+def own_logits(policy: Policy, sample) -> torch.Tensor:
     """The policy's logits over the prompt, computed its own way."""
     prompt = policy.encode(sample)
-    from saccade.policy.attention import PackStream, attending
-
     pack = Pack.of([(prompt, [Branch((3,))])])
     with torch.no_grad(), attending(PackStream(pack)):
         policy.model.eval()
         return policy._hf.get_output_embeddings()(policy._states(pack.token_N, pack.position_AN, pack.features))
 
 
-@pytest.mark.parametrize(("family", "lora"), [("Qwen2-VL", False), ("Qwen2.5-VL", True), ("SmolVLM", True)])
-def test_a_saved_model_is_an_ordinary_checkpoint(family, lora, checkpoint, tmp_path):
-    policy = load(checkpoint, family, lora=LoRA(rank=2, parts=PARTS) if lora else None)
-    exactness.wake_adapters(policy.model)
-    train(policy)
-    folder = tmp_path / "out"
-    before = copy_of(policy)
-    (policy.save_merged if lora else policy.save)(folder)
-    assert all(torch.equal(p, before[n]) for n, p in policy.model.named_parameters())  # saving changes nothing here
-    assert "saccade" not in (folder / "config.json").read_text()
-    sample = exactness.rows_for(policy)[1].sample
-    plain, processor = exactness.plain_model(checkpoint(family), replace_lora(policy))
-    inputs = exactness.inputs_of(processor, sample, plain)
-    found = plain_logits(folder, inputs, tmp_path)[0]
-    torch.testing.assert_close(found, own_logits(policy, sample, inputs), atol=2e-3, rtol=0)
-    again = Policy.load(ModelSpec(path=str(folder)))
-    pack = pack_of(policy)
-    torch.testing.assert_close(again.logprobs(pack).logp_M, policy.logprobs(pack).logp_M, atol=1e-4, rtol=0)
+def test_a_saved_model_is_an_ordinary_checkpoint(checkpoint, tmp_path):
+    """Full or merged, its logits in a process that knows only transformers are the policy's."""
+    wanted = {}
+    for family, is_lora in (("Qwen2-VL", False), ("Qwen2.5-VL", True), ("SmolVLM", True)):
+        policy = load(checkpoint, family, lora=LoRA(rank=2, parts=PARTS) if is_lora else None)
+        exactness.wake_adapters(policy.model)
+        train(policy)
+        folder, before = tmp_path / family, copy_of(policy)
+        (policy.save_merged if is_lora else policy.save)(folder)
+        assert all(torch.equal(p, before[n]) for n, p in policy.model.named_parameters())  # saving changes nothing here
+        assert "saccade" not in (folder / "config.json").read_text()
+        sample = exactness.rows_for(policy)[1].sample
+        plain, processor = exactness.plain_model(checkpoint(family), replace_lora(policy))
+        torch.save(exactness.inputs_of(processor, sample, plain), folder / "given.pt")
+        wanted[folder] = own_logits(policy, sample)
+        again, pack = Policy.load(ModelSpec(path=str(folder))), pack_of(policy)
+        torch.testing.assert_close(again.logprobs(pack).logp_M, policy.logprobs(pack).logp_M, atol=1e-3, rtol=0)
+    subprocess.run([sys.executable, "-c", PLAIN, *map(str, wanted)], check=True, capture_output=True, cwd=tmp_path)
+    for folder, logits in wanted.items():
+        torch.testing.assert_close(torch.load(folder / "found.pt"), logits, atol=2e-3, rtol=0)
 
 
 def replace_lora(policy: Policy) -> Policy:
