@@ -39,64 +39,87 @@ from saccade.recipes.reason_rft.prompts import template  # noqa: E402
 
 
 def train(model, desk: Desk, processor, args: argparse.Namespace) -> None:
-    """AdamW with warm-up and a cosine over `args.samples` fresh samples, batches of one task and alike length."""
-    rng = np.random.default_rng(args.seed)
+    """First sight, then reading aloud with the vision tower held still, then the three answer styles with all of it.
+
+    Every phase has its own random stream, so that starting from the weights of an earlier one gives the same result.
+    """
     pool = augmented(digits.scans("train"), copies=12, seed=args.seed)
-    first_sight(model, desk, pool, rng, pictures=args.first_sight)
-    steps, chunk = args.samples // args.batch, 16
-    decay = [p for p in model.parameters() if p.ndim > 1]
-    plain = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [{"params": decay, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98), fused=True)
-    warm = max(1, min(200, steps // 10))
-    pace = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda step: min(1, (step + 1) / warm) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1, step / steps)))),
-    )
+    sight = list(model.model.visual.parameters())
+    text = [p for name, p in model.named_parameters() if "visual" not in name]
+    if not args.start:
+        first_sight(model, desk, pool, np.random.default_rng([args.seed, 1]), pictures=args.first_sight, is_bfloat16=not args.float32)
+        save(Path(args.work, "sight"), model, processor)
+    if args.start != "reading":
+        for p in sight:
+            p.requires_grad_(False)
+        study(model, desk, processor, args, "reading", pool, [{"params": text, "share": 1.0}], args.reading, batch=16)
+        save(Path(args.work, "reading"), model, processor)
+        for p in sight:
+            p.requires_grad_(True)
+    groups = [{"params": text, "share": 1.0}, {"params": sight, "share": 0.15}]
+    study(model, desk, processor, args, "answers", pool, groups, args.samples, batch=args.batch)
+
+
+def study(model, desk: Desk, processor, args, phase: str, pool: digits.Scans, groups: list[dict], samples: int, *, batch: int) -> None:
+    """AdamW over `samples` fresh samples; each parameter group learns at its share of the rate."""
+    rng = np.random.default_rng([args.seed, 2 if phase == "reading" else 3])
+    optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98), weight_decay=0.02, fused=True)
+    steps, warm, every = samples // batch, 100, args.log_every * args.batch // batch
     start, losses, queue = time.time(), defaultdict(list), []
     for step in range(steps):
+        done = step / steps
         if not queue:
-            read_share = max(0.0, 0.6 - 2.4 * step / steps)
-            for task, share in TASKS.items():
-                lot = [lesson(rng, desk, pool, task, read_share) for _ in range(int(chunk * args.batch * share))]
-                lot.sort(key=lambda drill: len(drill.ids))
-                queue += [(task, lot[i : i + args.batch]) for i in range(0, len(lot), args.batch)]
-            queue = [queue[i] for i in rng.permutation(len(queue))]
+            reading = {"read_share": 1.0, "most": min(8, 1 + int(12 * done))} if phase == "reading" else {"read_share": max(0.0, 0.2 - done)}
+            queue = lots(rng, desk, pool, batch, **reading)
+        pace = min(1, (step + 1) / warm) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done * (0.5 if phase == "reading" else 1))))
+        for group in optimizer.param_groups:
+            group["lr"] = args.lr * pace * group["share"]
         task, drills = queue.pop()
         inputs, weights = desk.batch(drills)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not args.float32):
             logits = model(**inputs, use_cache=False).logits[:, :-1]
-        gold = inputs["input_ids"][:, 1:].flatten()
+        gold, weights = inputs["input_ids"][:, 1:].flatten(), weights[:, 1:].flatten()
         token_loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), gold, reduction="none")
-        weights = weights[:, 1:].flatten()
-        loss = (token_loss * weights).sum() / weights.sum()
-        loss.backward()
+        ((token_loss * weights).sum() / weights.sum()).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        pace.step()
-        answer = weights == 1
-        losses[task].append(float(token_loss.detach()[answer].mean()))
-        if step % args.log_every == args.log_every - 1:
+        losses[task].append(float(token_loss.detach()[weights == 1].mean()))
+        if step % every == every - 1:
             seconds = time.time() - start
             means = "  ".join(f"{name} {np.mean(losses[name]):.3f}" for name in TASKS if losses[name])
-            rate = (step + 1) * args.batch / seconds
-            print(f"step {step + 1}/{steps}  {seconds:.0f} s  {rate:.0f} samples/s  loss per answer token: {means}", flush=True)
+            rate = (step + 1) * batch / seconds
+            print(f"{phase} {step + 1}/{steps}  {seconds:.0f} s  {rate:.0f} samples/s  loss per answer token: {means}", flush=True)
             losses.clear()
-        if step % args.eval_every == args.eval_every - 1:
+        if phase == "answers" and step % args.eval_every == args.eval_every - 1:
             evaluate(model, desk, n=64, digits_from="train" if args.no_test_digits else "test")
-            try:
-                save(Path(args.work), model, processor)
-            except (OSError, SafetensorError) as error:  # a full disk must not cost the run
-                print(f"  unfinished weights not kept: {error}", flush=True)
+            keep(model, processor, args)
 
 
-def lesson(rng: np.random.Generator, desk: Desk, pool: digits.Scans, task: str, read_share: float) -> Drill:
+def keep(model, processor, args: argparse.Namespace) -> None:
+    """Save the unfinished weights; a full disk must not cost the run."""
+    try:
+        save(Path(args.work, "answers"), model, processor)
+    except (OSError, SafetensorError) as error:
+        print(f"  unfinished weights not kept: {error}", flush=True)
+
+
+def lots(rng: np.random.Generator, desk: Desk, pool: digits.Scans, batch: int, *, read_share: float, most: int | None = None) -> list[tuple[str, list[Drill]]]:
+    """Sixteen fresh batches in random order, each of one task and of samples of like length."""
+    batches = []
+    for task, share in TASKS.items():
+        lot = [lesson(rng, desk, pool, task, read_share, most) for _ in range(round(16 * batch * share))]
+        lot.sort(key=lambda drill: (drill.n_pictures, len(drill.ids)))
+        cuts = [lot[i : i + batch] for i in range(0, len(lot), batch)]
+        batches += [(task, cut) for cut in cuts]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def lesson(rng: np.random.Generator, desk: Desk, pool: digits.Scans, task: str, read_share: float, most: int | None) -> Drill:
     """One fresh training sample of a task."""
-    puzzle = draw_puzzle(rng, task, pool)
-    read = reading(puzzle) if rng.random() < read_share else None
-    if read:
-        return desk.drill(puzzle, *read)
+    puzzle = draw_puzzle(rng, task, pool, most=most)
+    if rng.random() < read_share:
+        return desk.drill(replace(puzzle, pictures=puzzle.pictures[:1]), *reading(puzzle))
     style = str(rng.choice(list(STYLES), p=list(STYLES.values())))
     text = template(task, puzzle.answer).format(problem=puzzle.problem)
     return desk.drill(puzzle, text, answer_in(style, rng, task, puzzle))
@@ -148,15 +171,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", default="saccade/policy/tiny", help="where the finished checkpoint goes")
     parser.add_argument("--work", default="/tmp/make_tiny", help="where unfinished weights are kept on the way")
-    parser.add_argument("--samples", type=int, default=120_000, help="training samples to show; 0 writes an untrained model")
-    parser.add_argument("--first-sight", type=int, default=40_000, help="pictures that the vision tower learns from beforehand")
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--start", choices=("sight", "reading"), help="go on from the weights of this phase, kept in --work")
+    parser.add_argument("--samples", type=int, default=80_000, help="training samples to show; 0 writes an untrained model")
+    parser.add_argument("--first-sight", type=int, default=50_000, help="pictures that the vision tower learns from beforehand")
+    parser.add_argument("--reading", type=int, default=32_000, help="samples of reading aloud before the three styles")
+    parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1, help="more is rarely faster: the matrices are small")
     parser.add_argument("--float32", action="store_true", help="multiply in float32, not bfloat16 (weights always are)")
-    parser.add_argument("--log-every", type=int, default=50, help="steps between lines of progress")
-    parser.add_argument("--eval-every", type=int, default=400, help="steps between examinations and saved weights")
+    parser.add_argument("--log-every", type=int, default=100, help="steps between lines of progress")
+    parser.add_argument("--eval-every", type=int, default=600, help="steps between examinations and saved weights")
     parser.add_argument("--exam", type=int, default=256, help="problems a task in the final examination")
     parser.add_argument("--no-test-digits", action="store_true", help="examine on train digit scans (to compare)")
     args = parser.parse_args()
@@ -164,6 +189,8 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     processor = make_processor(np.random.default_rng(args.seed))
     model = make_model(processor, args.seed)
+    if args.start:
+        model.load_state_dict(type(model).from_pretrained(Path(args.work, args.start)).state_dict())
     desk = Desk(processor)
     n_weights = sum(p.numel() for p in model.parameters())
     print(f"{n_weights / 1e6:.2f} M parameters, {len(processor.tokenizer)} tokens", flush=True)

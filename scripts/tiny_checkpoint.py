@@ -53,7 +53,7 @@ def make_processor(rng: np.random.Generator, vocabulary: int = 704):
             puzzle = draw_puzzle(rng, task, pool, is_ood=rng.random() < 0.1)
             texts.append(template(task, puzzle.answer).format(problem=puzzle.problem))
             texts.append(answer_in(str(rng.choice(list(STYLES))), rng, task, puzzle))
-    texts += ["user\nassistant\nsystem\n", "Read all the digits.\n"] * 50
+    texts += ["user\nassistant\nsystem\n", "Read all the digits. List the objects.\n"] * 50
     learner = Tokenizer(models.BPE())
     learner.normalizer = normalizers.NFC()
     learner.decoder = decoders.ByteLevel()
@@ -92,19 +92,19 @@ def make_model(processor, seed: int):
 
     tokenizer = processor.tokenizer
     ids = {name: tokenizer.convert_tokens_to_ids(name) for name in SPECIALS}
-    hidden = 128
+    hidden = 128  # rope: a base of 100 and this split let columns, a quarter of a picture apart, turn visibly
     config = Qwen2_5_VLConfig(
         text_config={
             "vocab_size": -(-len(tokenizer) // 16) * 16, "hidden_size": hidden, "intermediate_size": 384,
             "num_hidden_layers": 5, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 4096,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [4, 6, 6]},
+            "rope_parameters": {"rope_type": "default", "rope_theta": 100.0, "mrope_section": [1, 4, 11]},
             "bos_token_id": None, "eos_token_id": ids["<|im_end|>"], "pad_token_id": ids["<|endoftext|>"],
-            "tie_word_embeddings": True,
+            "tie_word_embeddings": True, "initializer_range": 0.08,
         },
         vision_config={
             "depth": 3, "hidden_size": 96, "intermediate_size": 256, "num_heads": 3, "out_hidden_size": hidden,
             "patch_size": PATCH, "spatial_merge_size": MERGE, "temporal_patch_size": 2, "window_size": 112,
-            "fullatt_block_indexes": [2], "tokens_per_second": 2,
+            "fullatt_block_indexes": [2], "tokens_per_second": 2, "initializer_range": 0.08,
         },
         image_token_id=ids["<|image_pad|>"], video_token_id=ids["<|video_pad|>"],
         vision_start_token_id=ids["<|vision_start|>"], vision_end_token_id=ids["<|vision_end|>"],
@@ -112,10 +112,24 @@ def make_model(processor, seed: int):
     )  # fmt: skip
     torch.manual_seed(seed)
     model = Qwen2_5_VLForConditionalGeneration(config)
+    attend_by_copying(model)
     model.generation_config = GenerationConfig(
         eos_token_id=[ids["<|im_end|>"], ids["<|endoftext|>"]], pad_token_id=ids["<|endoftext|>"], do_sample=False
     )
     return model
+
+
+@torch.no_grad()
+def attend_by_copying(model, strength: float = 0.3) -> None:
+    """Let every text layer's attention begin by passing on what it looks at: output = strength * transposed value weights.
+
+    From there a model learns where to look in hundreds of steps; from random weights it must find both at once.
+    """
+    for layer in model.model.language_model.layers:
+        attention = layer.self_attn
+        value = torch.nn.init.orthogonal_(attention.v_proj.weight)
+        per_head = value.view(-1, attention.head_dim, value.shape[1]).repeat_interleave(attention.num_key_value_groups, dim=0)
+        attention.o_proj.weight.copy_(strength * per_head.flatten(0, 1).T)
 
 
 def save(folder: Path, model, processor) -> None:

@@ -16,8 +16,12 @@ TASKS = {"counting": 0.5, "structure": 0.25, "spatial": 0.25}
 HASTY = 0.5  # share of structure and spatial guesses that are wrong on purpose
 
 
-def draw_puzzle(rng: np.random.Generator, task: str, pool: digits.Scans, *, is_ood: bool = False) -> Puzzle:
-    """A new problem of a task, from the family that training shows or from another one."""
+def draw_puzzle(
+    rng: np.random.Generator, task: str, pool: digits.Scans, *, is_ood: bool = False, most: int | None = None
+) -> Puzzle:
+    """A new problem of a task, from the family that training shows or from another one; `most` digits make it a first lesson."""
+    if task == "counting" and most:
+        return digits.counting(rng, pool, least=1, most=most)
     match task:
         case "counting":
             return digits.counting(rng, pool, least=9, most=11) if is_ood else digits.counting(rng, pool)
@@ -61,10 +65,12 @@ def hasty_change(rng: np.random.Generator, puzzle: Puzzle) -> str:
     return ", ".join(f"change_{name}({number}, {value})" for name, number, value in calls)
 
 
-def reading(puzzle: Puzzle) -> tuple[str, str] | None:
-    """A question about what is written in the picture and its answer: the first lessons ask many of these."""
-    written = puzzle.truth.get("digits") or puzzle.truth.get("lengths")
-    return ("Read all the digits.", ", ".join(str(n) for n in written)) if written else None
+def reading(puzzle: Puzzle) -> tuple[str, str]:
+    """A question about what the first picture shows and its answer: the first lessons are these."""
+    if "before" in puzzle.truth:
+        return "List the objects.", puzzle.problem
+    written = puzzle.truth.get("digits") or puzzle.truth["lengths"]
+    return "Read all the digits.", ", ".join(str(n) for n in written)
 
 
 def augmented(pool: digits.Scans, *, copies: int, seed: int) -> digits.Scans:

@@ -54,14 +54,17 @@ def seen_in_cells(task: str, puzzle: Puzzle) -> dict[str, np.ndarray]:
     return gold
 
 
-def first_sight(model, desk: Desk, pool: digits.Scans, rng: np.random.Generator, *, pictures: int, batch: int = 64) -> None:
+def first_sight(
+    model, desk: Desk, pool: digits.Scans, rng: np.random.Generator, *, pictures: int, is_bfloat16: bool, batch: int = 64
+) -> None:
     """Train the vision tower and the word embeddings on `pictures` scenes; prints the share of cells named rightly."""
     choices = {name: torch.tensor(ids) for name, ids in words(desk).items()}
     embedding = model.get_input_embeddings().weight
     learned = [*model.model.visual.parameters(), embedding]
     optimizer = torch.optim.AdamW(learned, lr=2e-3, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     steps, start = max(1, pictures // batch), time.time()
-    tasks = ["counting"] * (batch // 2) + ["structure"] * (batch // 4) + ["spatial"] * (batch - batch // 2 - batch // 4)
+    shares = {"counting": 0.375, "structure": 0.4375, "spatial": 0.1875}  # structure has the fewest digits a picture
+    tasks = [task for task, share in shares.items() for _ in range(round(batch * share))]
     grid = torch.tensor([[1, 2 * SIDE_CELLS, 2 * SIDE_CELLS]]).repeat(batch, 1)
     for step in range(steps):
         for group in optimizer.param_groups:
@@ -69,11 +72,13 @@ def first_sight(model, desk: Desk, pool: digits.Scans, rng: np.random.Generator,
         scenes = [(task, draw_puzzle(rng, task, pool)) for task in tasks]
         patches = desk.patches(tuple(puzzle.pictures[0] for _, puzzle in scenes))
         gold = [seen_in_cells(task, puzzle) for task, puzzle in scenes]
-        tokens = image_tokens(model, torch.from_numpy(patches), grid)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_bfloat16):
+            tokens = image_tokens(model, torch.from_numpy(patches), grid)
+        tokens = tokens.float()
         loss, named = torch.zeros(()), {}
         for name, ids in choices.items():
             right = torch.from_numpy(np.concatenate([cells[name] for cells in gold]))
-            logits = (tokens @ embedding[ids].T).float()
+            logits = tokens @ embedding[ids].T
             weight = torch.tensor([1.0] * 10 + [0.3]) if name == "digit" else None
             loss = loss + torch.nn.functional.cross_entropy(logits, right, weight, ignore_index=NOTHING)
             asked = (right != NOTHING) & ((right != 10) | (name != "digit"))

@@ -137,8 +137,9 @@ def _draw(rng: np.random.Generator, figure: Figure) -> np.ndarray:
 
 
 def _inside(x: float, y: float) -> tuple[float, float]:
-    """The middle of a label, moved so that the whole label is in the picture."""
-    return min(max(x, 7), SIDE - 7), min(max(y, 9), SIDE - 9)
+    """The middle of a label, moved so that the label is in the picture and, a little, so that one cell holds it whole."""
+    column, row = (min(max(int(v // CELL), 0), SIDE // CELL - 1) * CELL for v in (x, y))
+    return min(max(x, column + 7), column + CELL - 7), min(max(y, row + 9), row + CELL - 9)
 
 
 @cache
