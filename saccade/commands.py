@@ -40,7 +40,7 @@ def _is_expected(error: Exception) -> bool:
     from saccade.core.reward import RewardError
     from saccade.core.sample import DataError
     from saccade.policy.families import UnsupportedModel
-    from saccade.policy.policy import PictureMismatch
+    from saccade.policy.reader import PictureMismatch
     from saccade.run.files import RunError
     from saccade.run.overrides import OverrideError
     from saccade.run.probe import ProbeFailed
@@ -70,32 +70,31 @@ def show(options: argparse.Namespace) -> None:
 
 def train(options: argparse.Namespace) -> None:
     """Train a recipe in a new run folder, or go on with the run in one."""
+    from saccade.policy.transformers_policy import TransformersPolicy
     from saccade.run.folder import RunFolder, new_run_path
     from saccade.run.report import print_report
     from saccade.run.train import train as train_recipe
 
     if (options.recipe is None) == (options.resume is None):
         raise UsageError("name a recipe to train (`saccade list`), or a run's folder with --resume, one of the two")
+    request = _request(options) if options.resume is None else RunFolder(options.resume).command()
+    _set_threads(request["threads"])
+    recipe = _recipe(request)
+    policy = TransformersPolicy.load(recipe.model)  # before the folder is made: a model that does not load leaves nothing behind
     if options.resume is None:
-        request = _request(options)
-        _set_threads(request["threads"])
-        recipe = _recipe(request)
         folder = RunFolder.start(options.out or new_run_path(recipe.name))
         folder.write_command(request)
     else:
         folder = RunFolder.resume(options.resume)
-        request = folder.command()
-        _set_threads(request["threads"])
-        recipe = _recipe(request)
     with folder:
         print(f"{recipe.name}: {recipe.about}\nrun folder: {folder.path}", file=sys.stderr)
-        summary = train_recipe(recipe, folder, is_resumed=options.resume is not None)
+        summary = train_recipe(recipe, folder, policy=policy, is_resumed=options.resume is not None)
     print_report(summary, folder.path)
 
 
 def evaluate(options: argparse.Namespace) -> None:
     """Score a run's checkpoint, or a model, on a recipe's held-out sets."""
-    from saccade.policy.policy import Policy
+    from saccade.policy.transformers_policy import TransformersPolicy
     from saccade.run.evaluate import measure
     from saccade.run.folder import RunFolder
     from saccade.run.report import print_measured
@@ -112,7 +111,7 @@ def evaluate(options: argparse.Namespace) -> None:
         request = _request(options)
     _set_threads(options.threads or request["threads"])
     recipe = _recipe(request)
-    policy = Policy.load(recipe.model)
+    policy = TransformersPolicy.load(recipe.model)
     if checkpoint:
         policy.restore(checkpoint.path)
     for evaluation in recipe.evaluations:
@@ -122,7 +121,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def export(options: argparse.Namespace) -> None:
     """Write a run's checkpoint as a folder that plain from_pretrained loads."""
-    from saccade.policy.policy import Policy
+    from saccade.policy.transformers_policy import TransformersPolicy
     from saccade.run.checkpoint import write_model
     from saccade.run.folder import RunFolder
 
@@ -131,7 +130,7 @@ def export(options: argparse.Namespace) -> None:
     folder = RunFolder(options.run)
     recipe = _recipe(folder.command())
     checkpoint = folder.checkpoint(options.checkpoint)
-    policy = Policy.load(recipe.model)
+    policy = TransformersPolicy.load(recipe.model)
     policy.restore(checkpoint.path)
     write_model(options.to, policy.save_merged)
     print(f"{checkpoint.name} of {options.run} is now an ordinary Hugging Face checkpoint in {options.to}")
@@ -142,6 +141,8 @@ _COMMANDS = {"list": list_recipes, "show": show, "train": train, "eval": evaluat
 
 def _request(options: argparse.Namespace) -> dict[str, Any]:
     """What was asked for, as plain values that a run folder can remember."""
+    if getattr(options, "threads", None) is not None and options.threads < 1:
+        raise UsageError(f"--threads must be at least 1, got {options.threads}")
     return {
         "recipe": options.recipe,
         "model": options.model,
@@ -149,7 +150,7 @@ def _request(options: argparse.Namespace) -> dict[str, Any]:
         "options": options.options,
         "settings": options.settings,
         "seed": options.seed,
-        "threads": getattr(options, "threads", None) or _default_threads(),
+        "threads": _default_threads() if getattr(options, "threads", None) is None else options.threads,
     }
 
 
@@ -174,8 +175,6 @@ def _default_threads() -> int:
 
 def _set_threads(threads: int) -> None:
     """Before a model is loaded: its threads, and no progress bars of libraries between ours."""
-    if threads < 1:
-        raise UsageError(f"--threads must be at least 1, got {threads}")
     import torch
 
     from saccade.policy.loading import silence_progress_bars

@@ -6,6 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Every test on one thread: on a busy machine more threads only wait for each other, and sums would depend on it."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

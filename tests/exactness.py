@@ -24,7 +24,7 @@ from saccade.core.picture import Picture
 from saccade.core.rollout import Group
 from saccade.core.sample import Message, Sample
 from saccade.policy.logprobs import allowed_logits
-from saccade.policy.policy import Policy
+from saccade.policy.transformers_policy import TransformersPolicy
 from saccade.policy.spec import LoRA, ModelSpec, Sampling
 from tests import tiny_models
 
@@ -70,7 +70,7 @@ def sample_of(name: str, *parts: Any) -> Sample:
     return Sample(id=name, messages=(Message("user", parts),), target="")
 
 
-def rows_for(policy: Policy, *, seed: int = 0) -> list[Row]:
+def rows_for(policy: TransformersPolicy, *, seed: int = 0) -> list[Row]:
     """Four groups: a picture, three pictures of different sizes, none, and a small one after a long text.
 
     Answers are of unequal lengths, some of one token, some with tokens that were not sampled.
@@ -103,7 +103,7 @@ def weights_of(rows: Sequence[Row], *, seed: int = 1) -> list[list[Tensor]]:
 
 
 def packed(
-    policy: Policy, rows: Sequence[Row], weights: list[list[Tensor]], *, budget: int = 10**6, temperature: float = 1.0
+    policy: TransformersPolicy, rows: Sequence[Row], weights: list[list[Tensor]], *, budget: int = 10**6, temperature: float = 1.0
 ) -> tuple[list[list[Tensor]], dict[str, Tensor]]:
     """Log-probs per row and sibling, and gradients of their weighted sum, through packs within a token budget."""
     prompts = [policy.encode(row.sample) for row in rows]
@@ -162,7 +162,7 @@ def inputs_of(processor: Any, sample: Sample, plain: nn.Module) -> dict[str, Ten
     return {key: value.to(plain.dtype) if value.is_floating_point() else value for key, value in inputs.items()}
 
 
-def plain_model(folder: Path, policy: Policy) -> tuple[nn.Module, Any]:
+def plain_model(folder: Path, policy: TransformersPolicy) -> tuple[nn.Module, Any]:
     """The checkpoint loaded by transformers alone, with the policy's adapters where it has some, and its processor."""
     plain = AutoModelForImageTextToText.from_pretrained(folder, dtype=policy._hf.dtype, attn_implementation="sdpa")
     if policy.spec.lora is not None:
@@ -209,7 +209,7 @@ def errors(
 ) -> tuple[float, float]:
     """(largest log-prob difference, largest relative gradient error) of a checkpoint, packed against separate rows."""
     with StayDouble():  # which leaves a float32 model alone
-        policy = Policy.load(replace(spec, path=str(folder), dtype=dtype))
+        policy = TransformersPolicy.load(replace(spec, path=str(folder), dtype=dtype))
         wake_adapters(policy.model)
         rows = rows_for(policy)
         weights = weights_of(rows)
@@ -219,7 +219,7 @@ def errors(
     return logp_error(ours[0], theirs[0]), gradient_error(ours[1], theirs[1])
 
 
-def learner_gap(policy: Policy, groups: Sequence[Group], *, temperature: float = 1.0) -> float:
+def learner_gap(policy: TransformersPolicy, groups: Sequence[Group], *, temperature: float = 1.0) -> float:
     """The largest difference between the log-probs with which rollouts were sampled and the learner's."""
     pack = Pack.of([(policy.encode(g.sample), [Branch(r.token_T) for r in g.rollouts]) for g in groups])
     learned_M = policy.logprobs(pack, temperature=temperature).logp_M
@@ -245,7 +245,7 @@ def main() -> None:
             double = [errors(folder, spec, **options) for spec, options in CASES.values()]
             single = [errors(folder, spec, dtype="float32", **options) for spec, options in CASES.values()]
             figures = [max(e[0] for e in double), max(e[1] for e in double), max(e[0] for e in single)]
-            policy = Policy.load(ModelSpec(path=str(folder)))
+            policy = TransformersPolicy.load(ModelSpec(path=str(folder)))
             samples = [row.sample for row in rows_for(policy)]
             figures.append(learner_gap(policy, policy.sample(samples, n=8, sampling=Sampling(max_tokens=64), seed=0)))
             print(f"| {family} | " + " | ".join(f"{figure:.0e}" for figure in figures) + " |", flush=True)

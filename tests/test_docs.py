@@ -33,14 +33,11 @@ def pattern(key: str) -> re.Pattern[str]:
 
 
 def test_every_metric_is_documented_and_every_documented_metric_is_written(tmp_path):
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     recipe = micro("stages.0.steps=1", "stages.1.steps=2")
     sft, rl = recipe.stages
     recipe = replace(recipe, stages=(sft, replace(rl, algorithm=grpo(beta=0.1))))
     with RunFolder.start(tmp_path / "run") as folder:
         train(recipe, folder)
-    torch.set_num_threads(threads)
     written = {key for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines() for key in json.loads(line)}
     keys = documented()
     assert [key for key in sorted(written) if not any(pattern(k).fullmatch(key) for k in keys)] == []

@@ -12,7 +12,7 @@ from saccade.core.pack import Branch, Pack
 from saccade.core.picture import Picture
 from saccade.core.sample import Message, Sample
 from saccade.policy import attention, logprobs
-from saccade.policy.policy import Policy
+from saccade.policy.transformers_policy import TransformersPolicy
 from saccade.policy.spec import ModelSpec
 from tests import exactness, tiny_models
 
@@ -43,7 +43,7 @@ def test_the_measure_sees_a_wrong_mask(checkpoint, monkeypatch):
 
 
 def test_the_split_case_splits_a_group(checkpoint):
-    policy = Policy.load(ModelSpec(path=str(checkpoint("Qwen2.5-VL"))))
+    policy = TransformersPolicy.load(ModelSpec(path=str(checkpoint("Qwen2.5-VL"))))
     rows = exactness.rows_for(policy)
     budget = exactness.CASES["split"][1]["budget"]
     lengths = [len(policy.encode(r.sample)) + sum(b.n_read for b in r.branches) for r in rows]
@@ -54,7 +54,7 @@ def test_the_split_case_splits_a_group(checkpoint):
 def double(checkpoint):
     """A float64 policy, four rows and their loss weights."""
     with exactness.StayDouble():
-        policy = Policy.load(ModelSpec(path=str(checkpoint("Qwen2.5-VL")), dtype="float64"))
+        policy = TransformersPolicy.load(ModelSpec(path=str(checkpoint("Qwen2.5-VL")), dtype="float64"))
         rows = exactness.rows_for(policy)
         yield policy, rows, exactness.weights_of(rows)
 
@@ -80,7 +80,7 @@ def test_the_order_of_groups_and_siblings_changes_nothing(double):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_swapped_pictures_are_noticed(family, checkpoint):
-    policy = Policy.load(ModelSpec(path=str(checkpoint(family))))
+    policy = TransformersPolicy.load(ModelSpec(path=str(checkpoint(family))))
     a, b = tiny_models.pictures((60, 60), (60, 60), seed=3)
     branch = [Branch((5, 6, 7))]
 
@@ -101,7 +101,7 @@ def test_a_picture_shown_on_the_way_is_exact(family, checkpoint):
     opening = Message("user", (first, "how many?"))
     sample = Sample(id="start", messages=(opening,), target="")
     with exactness.StayDouble():
-        policy = Policy.load(ModelSpec(path=str(checkpoint(family)), dtype="float64"))
+        policy = TransformersPolicy.load(ModelSpec(path=str(checkpoint(family)), dtype="float64"))
         plain, processor = exactness.plain_model(checkpoint(family), policy)
         prompt, rows, branches = policy.encode(sample), [], []
         for shown in (second, third):
@@ -128,7 +128,7 @@ def test_a_picture_shown_on_the_way_is_exact(family, checkpoint):
 def test_the_probes_plain_path_agrees(family, checkpoint):
     """Policy.separate_logprobs, which every run's probe uses, is the plain model's answer."""
     with exactness.StayDouble():
-        policy = Policy.load(ModelSpec(path=str(checkpoint(family)), dtype="float64"))
+        policy = TransformersPolicy.load(ModelSpec(path=str(checkpoint(family)), dtype="float64"))
         rows = exactness.rows_for(policy)
         plain, processor = exactness.plain_model(checkpoint(family), policy)
         row = exactness.Row(rows[1].sample, rows[1].branches[2:3])

@@ -10,7 +10,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from saccade.policy.families import UnsupportedModel
-from saccade.policy.policy import Policy
+from saccade.policy.transformers_policy import TransformersPolicy
 from saccade.policy.spec import LoRA, ModelSpec, Optimization
 from tests import tiny_models
 
@@ -24,7 +24,7 @@ def broken(checkpoint, tmp_path):
 def refusal(path, **spec) -> str:
     """The sentence with which a checkpoint is refused."""
     with pytest.raises(UnsupportedModel) as caught:
-        Policy.load(ModelSpec(path=str(path), **spec))
+        TransformersPolicy.load(ModelSpec(path=str(path), **spec))
     message = str(caught.value)
     assert "\n" not in message and 20 < len(message) < 600, message
     return message
@@ -117,7 +117,7 @@ def test_a_checkpoint_without_its_processor(broken):
 
 
 def test_an_adapter_folder(checkpoint, tmp_path):
-    policy = Policy.load(ModelSpec(path=str(checkpoint("Qwen2.5-VL")), lora=LoRA(rank=2)))
+    policy = TransformersPolicy.load(ModelSpec(path=str(checkpoint("Qwen2.5-VL")), lora=LoRA(rank=2)))
     policy.save(tmp_path / "adapter")
     message = refusal(tmp_path / "adapter")
     assert "is an adapter" in message and "saccade export" in message
@@ -145,7 +145,7 @@ def test_code_from_a_checkpoint_is_not_run(broken):
 
 
 def test_everything_frozen(checkpoint):
-    policy = Policy.load(ModelSpec(path=str(checkpoint("SmolVLM")), freeze=("vision", "connector", "language")))
+    policy = TransformersPolicy.load(ModelSpec(path=str(checkpoint("SmolVLM")), freeze=("vision", "connector", "language")))
     with pytest.raises(ValueError, match=r"nothing is left to train: every part is frozen \(vision, connector, language\)"):
         policy.start_optimizer(Optimization(lr=1e-3))
 

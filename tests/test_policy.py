@@ -13,7 +13,8 @@ from transformers import AutoModelForImageTextToText
 
 from saccade.core.pack import Branch, Pack
 from saccade.policy.attention import PackStream, attending
-from saccade.policy.policy import PictureMismatch, Policy
+from saccade.policy.reader import PictureMismatch
+from saccade.policy.transformers_policy import TransformersPolicy
 from saccade.policy.spec import LoRA, ModelSpec, Optimization
 from tests import exactness, tiny_models
 
@@ -21,15 +22,15 @@ FAMILIES = list(tiny_models.MAKERS)
 PARTS = ("vision", "connector", "language")
 
 
-def load(checkpoint, family: str = "Qwen2.5-VL", **spec) -> Policy:
-    return Policy.load(ModelSpec(path=str(checkpoint(family)), **spec))
+def load(checkpoint, family: str = "Qwen2.5-VL", **spec) -> TransformersPolicy:
+    return TransformersPolicy.load(ModelSpec(path=str(checkpoint(family)), **spec))
 
 
-def pack_of(policy: Policy, *, seed: int = 0) -> Pack:
+def pack_of(policy: TransformersPolicy, *, seed: int = 0) -> Pack:
     return Pack.of([(policy.encode(row.sample), row.branches) for row in exactness.rows_for(policy, seed=seed)])
 
 
-def train(policy: Policy, *, steps: int = 2, lr: float = 1e-2) -> None:
+def train(policy: TransformersPolicy, *, steps: int = 2, lr: float = 1e-2) -> None:
     """A few steps towards the pack's answers."""
     if policy.optimizer is None:
         policy.start_optimizer(Optimization(lr=lr))
@@ -40,11 +41,11 @@ def train(policy: Policy, *, steps: int = 2, lr: float = 1e-2) -> None:
         policy.update(lr=lr)
 
 
-def copy_of(policy: Policy) -> dict[str, torch.Tensor]:
+def copy_of(policy: TransformersPolicy) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in policy.model.named_parameters()}
 
 
-def changed_parts(policy: Policy, before: dict[str, torch.Tensor]) -> set[str]:
+def changed_parts(policy: TransformersPolicy, before: dict[str, torch.Tensor]) -> set[str]:
     return {policy.part_of(n) for n, p in policy.model.named_parameters() if not torch.equal(p, before[n])}
 
 
@@ -165,7 +166,7 @@ for folder in sys.argv[1:]:
 """
 
 
-def own_logits(policy: Policy, sample) -> torch.Tensor:
+def own_logits(policy: TransformersPolicy, sample) -> torch.Tensor:
     """The policy's logits over the prompt, computed its own way."""
     prompt = policy.encode(sample)
     pack = Pack.of([(prompt, [Branch((3,))])])
@@ -189,16 +190,16 @@ def test_a_saved_model_is_an_ordinary_checkpoint(checkpoint, tmp_path):
         plain, processor = exactness.plain_model(checkpoint(family), replace_lora(policy))
         torch.save(exactness.inputs_of(processor, sample, plain), folder / "given.pt")
         wanted[folder] = own_logits(policy, sample)
-        again, pack = Policy.load(ModelSpec(path=str(folder))), pack_of(policy)
+        again, pack = TransformersPolicy.load(ModelSpec(path=str(folder))), pack_of(policy)
         torch.testing.assert_close(again.logprobs(pack).logp_M, policy.logprobs(pack).logp_M, atol=1e-3, rtol=0)
     subprocess.run([sys.executable, "-c", PLAIN, *map(str, wanted)], check=True, capture_output=True, cwd=tmp_path)
     for folder, logits in wanted.items():
         torch.testing.assert_close(torch.load(folder / "found.pt"), logits, atol=2e-3, rtol=0)
 
 
-def replace_lora(policy: Policy) -> Policy:
+def replace_lora(policy: TransformersPolicy) -> TransformersPolicy:
     """The same policy as far as `plain_model` asks, without adapters."""
-    bare = Policy.__new__(Policy)
+    bare = TransformersPolicy.__new__(TransformersPolicy)
     bare.__dict__.update(policy.__dict__, spec=replace(policy.spec, lora=None))
     return bare
 
@@ -261,7 +262,7 @@ def test_tied_embeddings_stay_tied(checkpoint, tmp_path):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_picture_token_in_the_text_is_refused(family, checkpoint):
     policy = load(checkpoint, family)
-    token = policy.tokenizer.convert_ids_to_tokens(policy.image_token)
+    token = policy.tokenizer.convert_ids_to_tokens(policy.reader.image_token)
     with pytest.raises(PictureMismatch, match="hostile"):
         policy.encode(exactness.sample_of("hostile", *tiny_models.pictures((60, 60), seed=0), f"look: {token}"))
 
@@ -277,7 +278,7 @@ def test_the_cache_of_prompts_is_bounded(checkpoint, monkeypatch):
     policy = load(checkpoint)
     samples = [exactness.sample_of(str(i), *tiny_models.pictures((60, 60), seed=i), "x") for i in range(6)]
     size = policy.encode(samples[0]).features["pixel_values"].nbytes
-    monkeypatch.setattr("saccade.policy.policy.CACHED_BYTES", 3.5 * size)
+    monkeypatch.setattr("saccade.policy.reader.CACHED_BYTES", 3.5 * size)
     first = policy.encode(samples[0])
     assert all(policy.encode(sample) is policy.encode(sample) for sample in samples)
     assert len(policy._encoded) == 3 and policy.encode(samples[0]) is not first

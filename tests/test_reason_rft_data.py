@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 import shutil
 from dataclasses import fields, replace
 
@@ -55,7 +56,9 @@ def test_every_set_goes_from_disk_to_samples(folder):
             assert len(sample.pictures) == (2 if kind == "spatial" else 1)
             assert sample.prompt_text.startswith("[picture]") and row["problem"] in sample.prompt_text
             assert "<think>" in sample.prompt_text and "<answer>" in sample.prompt_text
-            assert sample.solution.startswith("<think>") and sample.solution.endswith(f"<answer>{row['answer']}</answer>")
+            assert sample.solution.startswith("<think>") and sample.solution.endswith(
+                f"<answer>{row['answer']}</answer>"
+            )
             assert sample.pictures[0].size == (112, 112)
 
 
@@ -155,7 +158,7 @@ def test_structure_answers_follow_from_the_lengths():
                 value = sum(lengths) * {"square": 4, "rectangle": 2}.get(shape, 1)
             assert float(truth["value"]) == value and truth["asked"] in puzzle.problem
             if puzzle.answer in geometry.LETTERS:
-                options = dict(part.split(". ") for part in puzzle.problem.split("? ")[1].replace(" B", "|B").replace(" C", "|C").replace(" D", "|D").split("|"))
+                options = dict(re.findall(r"([A-D])\. (\S+)", puzzle.problem))
                 assert float(options[puzzle.answer]) == value and len(set(options.values())) == 4
                 letters.add(puzzle.answer)
             else:
@@ -172,7 +175,8 @@ def test_lengths_stand_in_the_picture_in_reading_order():
         for _ in range(50):
             puzzle = geometry.structure(generator, family=family)
             places = puzzle.truth["places"]
-            assert places == sorted(places, key=lambda p: (p[1] // 28, p[0])) and len(places) == len(puzzle.truth["lengths"])
+            assert places == sorted(places, key=lambda p: (p[1] // 28, p[0]))
+            assert len(places) == len(puzzle.truth["lengths"])
             for x, y in places:  # black ink where the label is said to be
                 patch = puzzle.pictures[0][int(y) - 6 : int(y) + 7, int(x) - 5 : int(x) + 6]
                 assert (patch.max(axis=-1) < 60).sum() >= 8

@@ -9,7 +9,7 @@ import torch
 
 from saccade.core.pack import Branch, Pack
 from saccade.policy import sampler
-from saccade.policy.policy import Policy
+from saccade.policy.transformers_policy import TransformersPolicy
 from saccade.policy.spec import LoRA, ModelSpec, Sampling
 from tests import exactness, tiny_models
 from tests.exactness import learner_gap
@@ -17,14 +17,14 @@ from tests.exactness import learner_gap
 FAMILIES = list(tiny_models.MAKERS)
 
 
-def load(checkpoint, family: str = "Qwen2.5-VL", **spec) -> Policy:
+def load(checkpoint, family: str = "Qwen2.5-VL", **spec) -> TransformersPolicy:
     """A policy of a tiny checkpoint that ends an answer at any of 25 tokens, so that rows end at different times."""
-    policy = Policy.load(ModelSpec(path=str(checkpoint(family)), **spec))
+    policy = TransformersPolicy.load(ModelSpec(path=str(checkpoint(family)), **spec))
     policy.end = torch.cat([policy.end, torch.arange(60, 85)])
     return policy
 
 
-def samples_of(policy: Policy):
+def samples_of(policy: TransformersPolicy):
     """Five prompts: two of nearly equal length (a padded bucket), others much shorter or longer."""
     nearly = exactness.sample_of("near", "what is the sum of two and three digits in that!!")
     return [*(row.sample for row in exactness.rows_for(policy)), nearly]
@@ -108,7 +108,7 @@ def test_the_same_seed_draws_the_same(checkpoint):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_greedy_is_transformers_greedy(family, checkpoint):
-    policy = Policy.load(ModelSpec(path=str(checkpoint(family)), dtype="float64"))
+    policy = TransformersPolicy.load(ModelSpec(path=str(checkpoint(family)), dtype="float64"))
     plain, processor = exactness.plain_model(checkpoint(family), policy)
     samples = samples_of(policy)
     groups = policy.sample(samples, n=1, sampling=Sampling(max_tokens=12, temperature=0), seed=0)
@@ -140,7 +140,7 @@ def test_vision_tokens_are_never_drawn(family, checkpoint):
     hook.remove()
     assert len(forbidden & set(wanted)) > 0 and sum(t in forbidden for t in wanted) > 0.3 * len(wanted)
     names = policy.tokenizer.convert_ids_to_tokens(sorted(forbidden))
-    assert policy.tokenizer.convert_ids_to_tokens(policy.image_token) in names
+    assert policy.tokenizer.convert_ids_to_tokens(policy.reader.image_token) in names
 
 
 def test_top_k_and_top_p_keep_the_likely(checkpoint):

@@ -59,7 +59,7 @@ def test_it_is_small_and_of_the_ordinary_class(model):
 def test_the_special_tokens_have_their_usual_names_and_the_config_knows_them(processor, model):
     tokenizer = processor.tokenizer
     ids = [tokenizer.convert_tokens_to_ids(name) for name in SPECIALS]
-    assert len(set(ids)) == len(SPECIALS) and all(tokenizer.decode([i]) == n for i, n in zip(ids, SPECIALS, strict=True))
+    assert len(set(ids)) == len(SPECIALS) and [tokenizer.decode([i]) for i in ids] == SPECIALS
     assert all(tokenizer(name)["input_ids"] == [i] for i, name in zip(ids, SPECIALS, strict=True))
     of = dict(zip(SPECIALS, ids, strict=True))
     config = model.config
@@ -108,7 +108,7 @@ def test_what_it_says_depends_on_the_picture(processor, model):
 
 
 def test_it_reads_the_digits_of_scenes_it_has_never_seen(script, processor, model):
-    """Given the start of a worked answer, it goes on with the digits that are drawn: held-out handwriting, 24 scenes."""
+    """Given the start of a worked answer, it goes on with the digits that are drawn: 24 scenes of held-out writing."""
     desk, rng = script.Desk(processor), np.random.default_rng(7)
     hits = []
     for _ in range(24):
@@ -119,7 +119,9 @@ def test_it_reads_the_digits_of_scenes_it_has_never_seen(script, processor, mode
         with torch.no_grad():
             said = model(**batch).logits[0, :-1].argmax(-1)
         gold = batch["input_ids"][0, 1:]
-        thought = (weights[0, 1:] == 1).nonzero().flatten()[3:]  # after "<think>" and the first digit, where the styles part
+        thought = (
+            (weights[0, 1:] == 1).nonzero().flatten()[3:]
+        )  # after <think> and the first digit the styles have parted
         hits.append(float((said[thought] == gold[thought]).float().mean()))
     assert np.mean(hits) > 0.9
 
@@ -142,7 +144,8 @@ def test_first_sight_is_taught_what_the_cells_show(script):
     gold = sight.seen_in_cells("spatial", puzzle)
     for solid in puzzle.truth["before"]:
         cell = solid.place[0] + 4 * solid.place[1]
-        assert solids.SHAPES[gold["shape"][cell]] == solid.shape and list(solids.COLORS)[gold["color"][cell]] == solid.color
+        assert solids.SHAPES[gold["shape"][cell]] == solid.shape
+        assert list(solids.COLORS)[gold["color"][cell]] == solid.color
     assert (gold["size"] >= 0).sum() == len(puzzle.truth["before"])
     puzzle = script.draw_puzzle(rng, "structure", digits.scans("train"))
     gold = sight.seen_in_cells("structure", puzzle)["digit"]

@@ -25,14 +25,6 @@ from tests.micro import micro
 TIMING = ("time/", "speed/")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def run(recipe: Recipe, path: Path) -> dict:
     with RunFolder.start(path) as folder:
         return train(recipe, folder)
@@ -184,12 +176,13 @@ def test_pictures_that_change_under_way_stop_the_run(tmp_path):
 
     from saccade.core.picture import Picture
     from saccade.core.sample import Message, Sample
-    from saccade.policy.policy import PictureMismatch, Policy
+    from saccade.policy.reader import PictureMismatch
     from saccade.policy.spec import ModelSpec, Sampling
+    from saccade.policy.transformers_policy import TransformersPolicy
 
     path = tmp_path / "a.png"
     PIL.Image.new("RGB", (112, 112), "white").save(path)
-    policy = Policy.load(ModelSpec())
+    policy = TransformersPolicy.load(ModelSpec())
 
     def sample() -> Sample:
         return Sample(id="s", messages=(Message("user", (Picture.open(path), "How many?")),), target="1")

@@ -1,7 +1,7 @@
 """Tiny random checkpoint folders of every supported family, with real processors and tokenizers, made without a network.
 
     folder = make("SmolVLM", tmp_path / "smolvlm")         # an ordinary Hugging Face checkpoint
-    policy = Policy.load(ModelSpec(path=str(folder), dtype="float64"))
+    policy = TransformersPolicy.load(ModelSpec(path=str(folder), dtype="float64"))
 
 Weights are drawn wide, so that attention is far from uniform and a wrong mask or position shows; dropout is on in the
 configuration, so that a policy that forgets to switch it off shows, too.

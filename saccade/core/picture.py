@@ -172,23 +172,31 @@ class Picture:
         return hash((self.sha, self.model_size))
 
 
-@functools.lru_cache(maxsize=512)
+# Decoded pictures that are kept: few, as a photograph takes tens of megabytes; policies keep what they made of them.
+@functools.lru_cache(maxsize=32)
 def _decode(path: Path | None, data: bytes | None) -> PIL.Image.Image:
     import PIL.Image
     import PIL.ImageOps
 
     try:
-        with PIL.Image.open(path if path else io.BytesIO(data or b"")) as image:
-            return PIL.ImageOps.exif_transpose(image).convert("RGB")
+        with PIL.Image.open(path if path else io.BytesIO(data or b"")) as opened:
+            image = PIL.ImageOps.exif_transpose(opened).convert("RGB")
     except FileNotFoundError:
         raise PictureError(f"picture {path} does not exist") from None
     except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
         raise PictureError(f"picture {path or 'in memory'} cannot be decoded: {error}") from error
-
-
-@functools.lru_cache(maxsize=65536)
-def _size_and_sha(path: Path | None, data: bytes | None) -> tuple[tuple[int, int], str]:
-    image = _decode(path, data)
     digest = hashlib.sha256(f"{image.width}x{image.height}".encode())
     digest.update(image.tobytes())
-    return image.size, digest.hexdigest()
+    first = _first_seen.setdefault((path, data), (image.size, digest.hexdigest()))
+    if first != (image.size, digest.hexdigest()):
+        raise PictureError(f"picture {path} has changed since it was first read; restore the file, or start a new run")
+    return image
+
+
+_first_seen: dict[tuple[Path | None, bytes | None], tuple[tuple[int, int], str]] = {}
+
+
+def _size_and_sha(path: Path | None, data: bytes | None) -> tuple[tuple[int, int], str]:
+    if (path, data) not in _first_seen:
+        _decode(path, data)
+    return _first_seen[path, data]

@@ -26,7 +26,13 @@ from typing import Any
 from saccade.core.rollout import section
 from saccade.core.sample import DataError
 
-TASKS = {"counting": "counting", "structure": "structure", "spatial": "spatial", "geo": "structure", "trance": "spatial"}
+TASKS = {
+    "counting": "counting",
+    "structure": "structure",
+    "spatial": "spatial",
+    "geo": "structure",
+    "trance": "spatial",
+}
 _PICTURE_FOLDERS = (".", "images", "images/train_images", "images/test_images")
 
 

@@ -15,7 +15,7 @@ from saccade.policy.spec import Sampling
 from saccade.run.stats import mean_interval, pass_at_k
 
 if TYPE_CHECKING:
-    from saccade.policy.policy import Policy
+    from saccade.policy.protocol import Policy
 
 
 @dataclass(frozen=True, kw_only=True)

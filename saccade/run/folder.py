@@ -249,7 +249,7 @@ class RunFolder:
         """What the run was started with. RunError if that is not on record."""
         path = self.path / "command.json"
         if not path.exists():
-            raise RunError(f"{self.path} holds no run (there is no command.json in it)")
+            raise RunError(f"{self.path} holds no run (no command.json is in it); name a folder that `saccade train` made")
         return json.loads(path.read_bytes())
 
     def summary(self) -> dict[str, Any] | None:

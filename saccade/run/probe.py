@@ -19,7 +19,7 @@ from saccade.core.sample import Message, Sample
 from saccade.policy.spec import Sampling
 
 if TYPE_CHECKING:
-    from saccade.policy.policy import Policy
+    from saccade.policy.protocol import Policy
 
 # Largest allowed difference of a token's log-prob between two ways of computing it, by the model's float type.
 TOLERANCE = {"float64": 1e-6, "float32": 1e-3, "bfloat16": 0.5}

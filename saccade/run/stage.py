@@ -17,7 +17,7 @@ from saccade.policy.spec import Optimization, Sampling
 from saccade.run.seeds import batch_indices, derive
 
 if TYPE_CHECKING:
-    from saccade.policy.policy import Policy
+    from saccade.policy.protocol import Policy
 
 
 class TooManyUnscored(RuntimeError):
@@ -39,6 +39,7 @@ class SFT:
     was_sampled: bool = False
 
     def __post_init__(self) -> None:
+        _require_samples(self.name, self.task)
         without = [sample.id for sample in self.task if sample.solution is None]
         if without:
             raise DataError(
@@ -74,6 +75,7 @@ class RL:
     was_sampled: bool = True
 
     def __post_init__(self) -> None:
+        _require_samples(self.name, self.task)
         if self.siblings < 2:
             raise ValueError(f"a group needs at least 2 siblings to compare, got {self.siblings}")
         if not self.sampling.is_whole:
@@ -128,6 +130,11 @@ def rollout_metrics(groups: Sequence[Group], rewards: Rewards) -> dict[str, floa
     metrics["rollout/truncated"] = fmean(rollout.is_truncated for rollout in rollouts)
     metrics["rollout/unscored"] = 1 - len(known) / len(rollouts)
     return metrics
+
+
+def _require_samples(stage: str, task: Task) -> None:
+    if not len(task):
+        raise DataError(f"stage {stage!r} has no samples to train on; give it a larger data set, or drop the stage")
 
 
 def _imitated(policy: Policy, sample: Sample) -> Group:

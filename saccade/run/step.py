@@ -27,7 +27,7 @@ from saccade.core.pack import Pack
 from saccade.core.rollout import Group, Rollout
 
 if TYPE_CHECKING:
-    from saccade.policy.policy import Policy
+    from saccade.policy.protocol import Policy
 
 
 class NotFinite(RuntimeError):

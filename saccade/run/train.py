@@ -13,7 +13,8 @@ from statistics import fmean
 from typing import Any
 
 from saccade.core.rollout import Group
-from saccade.policy.policy import Policy
+from saccade.policy.protocol import Policy
+from saccade.policy.transformers_policy import TransformersPolicy
 from saccade.run.checkpoint import write_model
 from saccade.run.environment import environment
 from saccade.run.evaluate import Evaluation, measure
@@ -40,9 +41,14 @@ class Progress:
     best_at: str = ""  # checkpoint
 
 
-def train(recipe: Recipe, folder: RunFolder, *, is_resumed: bool = False) -> dict[str, Any]:
-    """Run a recipe in its folder, from the start or from its last checkpoint; the summary, also in summary.json."""
-    run = _Run(recipe, folder)
+def train(
+    recipe: Recipe, folder: RunFolder, *, policy: Policy | None = None, is_resumed: bool = False
+) -> dict[str, Any]:
+    """Run a recipe in its folder, from the start or from its last checkpoint; the summary, also in summary.json.
+
+    `policy` is the recipe's model where the caller has loaded it already.
+    """
+    run = _Run(recipe, folder, policy or TransformersPolicy.load(recipe.model))
     checkpoint = folder.latest_checkpoint() if is_resumed else None
     folder.rewind(checkpoint)
     state = checkpoint.training_state() if checkpoint else {}
@@ -65,9 +71,8 @@ def train(recipe: Recipe, folder: RunFolder, *, is_resumed: bool = False) -> dic
 class _Run:
     """One training in progress."""
 
-    def __init__(self, recipe: Recipe, folder: RunFolder) -> None:
-        self.recipe, self.folder = recipe, folder
-        self.policy = Policy.load(recipe.model)
+    def __init__(self, recipe: Recipe, folder: RunFolder, policy: Policy) -> None:
+        self.recipe, self.folder, self.policy = recipe, folder, policy
         self.progress = Progress()
         self.live: Live
         self._clock = time.perf_counter()

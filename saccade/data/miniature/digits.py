@@ -47,7 +47,9 @@ def scans(split: str) -> Scans:
     return Scans(ink[keep], bunch.target[keep], number[keep])
 
 
-def counting(rng: np.random.Generator, pool: Scans, *, least: int = 3, most: int = 8, layout: Layout = "grid") -> Puzzle:
+def counting(
+    rng: np.random.Generator, pool: Scans, *, least: int = 3, most: int = 8, layout: Layout = "grid"
+) -> Puzzle:
     """A scene of `least` to `most` digits and a question about their sum.
 
     On the grid every digit has its own cell of CELL pixels and moves by at most 2; free, it stands anywhere at 16 to 26
@@ -115,7 +117,9 @@ def _draw(rng: np.random.Generator, glyphs: list[np.ndarray], places: list[tuple
     ink = np.zeros((SIDE, SIDE), np.float32)
     for glyph, (x, y, side) in zip(glyphs, places, strict=True):
         large = PIL.Image.fromarray(glyph).resize((side, side), PIL.Image.Resampling.BILINEAR)
-        ink[y : y + side, x : x + side] = np.maximum(ink[y : y + side, x : x + side], np.asarray(large, np.float32) / 255)
+        ink[y : y + side, x : x + side] = np.maximum(
+            ink[y : y + side, x : x + side], np.asarray(large, np.float32) / 255
+        )
     paper = rng.integers(215, 256, size=3)
     pen = rng.integers(0, 70, size=3)
     return (paper + ink[..., None] * (pen - paper)).round().astype(np.uint8)

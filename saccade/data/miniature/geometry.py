@@ -42,7 +42,9 @@ def structure(rng: np.random.Generator, *, family: Family = "plain") -> Puzzle:
     figure = _figure(rng, shape)
     labels = sorted(figure.labels, key=lambda label: (_inside(*label[1:])[1] // CELL, label[1]))
     lengths = [value for value, _, _ in labels]
-    wants_area = shape in ("parallelogram", "right triangle") or (shape in ("rectangle", "square") and rng.random() < 0.5)
+    wants_area = shape in ("parallelogram", "right triangle") or (
+        shape in ("rectangle", "square") and rng.random() < 0.5
+    )
     asked = "area" if wants_area else "perimeter"
     thought, value = work_out(shape, asked, lengths)
     problem, answer = f"What is the {asked} of the figure?", value
@@ -128,7 +130,12 @@ def _draw(rng: np.random.Generator, figure: Figure) -> np.ndarray:
         (x1, y1), (x2, y2) = figure.dashed
         for k in range(0, 10, 2):
             draw.line(
-                [x1 + (x2 - x1) * k / 10, y1 + (y2 - y1) * k / 10, x1 + (x2 - x1) * (k + 1) / 10, y1 + (y2 - y1) * (k + 1) / 10],
+                [
+                    x1 + (x2 - x1) * k / 10,
+                    y1 + (y2 - y1) * k / 10,
+                    x1 + (x2 - x1) * (k + 1) / 10,
+                    y1 + (y2 - y1) * (k + 1) / 10,
+                ],
                 fill=line,
             )
     for value, x, y in figure.labels:

@@ -140,8 +140,16 @@ def _draw_solid(pen: PIL.ImageDraw.ImageDraw, x: float, y: float, solid: Solid, 
             pen.ellipse([x - h, y - h, x + h, y + h], fill=fill, outline=edge)
         case "cube":
             d = h * 0.5
-            pen.polygon([(x - h, y - h + d), (x - h + d, y - h), (x + h, y - h), (x + h - d, y - h + d)], fill=light, outline=edge)
-            pen.polygon([(x + h - d, y - h + d), (x + h, y - h), (x + h, y + h - d), (x + h - d, y + h)], fill=dark, outline=edge)
+            pen.polygon(
+                [(x - h, y - h + d), (x - h + d, y - h), (x + h, y - h), (x + h - d, y - h + d)],
+                fill=light,
+                outline=edge,
+            )
+            pen.polygon(
+                [(x + h - d, y - h + d), (x + h, y - h), (x + h, y + h - d), (x + h - d, y + h)],
+                fill=dark,
+                outline=edge,
+            )
             pen.rectangle([x - h, y - h + d, x + h - d, y + h], fill=fill, outline=edge)
         case "cylinder":
             w, cap = h * 0.72, h * 0.35

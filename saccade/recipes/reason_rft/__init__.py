@@ -162,11 +162,13 @@ def _model(path: str) -> ModelSpec:
 
 
 def _stages(variant: Variant, train: dict[str, list[Sample]], numbers: Numbers) -> tuple[Stage, ...]:
-    few = {name: samples[: numbers.sft_rows] for name, samples in train.items()}
+    # Small data sets keep at least half of their rows for stage 2. # O
+    n_few = {name: min(numbers.sft_rows, len(samples) // 2) for name, samples in train.items()}
+    few = {name: samples[: n_few[name]] for name, samples in train.items()}
     match variant:
         case "reason_rft":
             # Structure is trained on again in stage 2, the other tasks on the remaining samples. # C
-            rest = {name: s if name == "structure" else s[numbers.sft_rows :] for name, s in train.items()}
+            rest = {name: s if name == "structure" else s[n_few[name] :] for name, s in train.items()}
             return (_sft(few, numbers), _rl(rest, numbers))
         case "rft_zero":
             return (_rl(train, numbers),)

@@ -87,4 +87,6 @@ def task_of(row: Mapping[str, Any]) -> str:
     for mark, task in (("clevr", "counting"), ("geo", "structure"), ("trance", "spatial")):
         if mark in name:
             return task
-    raise DataError(f"id {row['id']!r} names no task; it should contain clevr, geomath or trance, or the row have a task")
+    raise DataError(
+        f"id {row['id']!r} names no task; it should contain clevr, geomath or trance, or the row have a task"
+    )

@@ -1,6 +1,6 @@
 """A vision-language model as a policy: a transformers checkpoint behind the few verbs that training needs.
 
-    policy = Policy.load(ModelSpec(path="Qwen/Qwen2.5-VL-3B-Instruct", lora=LoRA()))
+    policy = TransformersPolicy.load(ModelSpec(path="Qwen/Qwen2.5-VL-3B-Instruct", lora=LoRA()))
     prompt = policy.encode(sample)                        # once per sample
     groups = policy.sample(samples, n=8, sampling=Sampling(max_tokens=256), seed=0)
     pack = Pack.of([(prompt, [Branch(r.token_T) for r in groups[0].rollouts])])
@@ -30,18 +30,11 @@ from saccade.policy import attention
 from saccade.policy.families import Family
 from saccade.policy.loading import load_model, vision_token_ids
 from saccade.policy.logprobs import LogProbs, allowed_logits, token_logprobs
-from saccade.policy.sampler import sample_wave
+from saccade.policy.reader import TEXT_KEYS, PictureMismatch, Reader
+from saccade.policy.sampler import Attempt, sample_wave
 from saccade.policy.spec import ModelSpec, Optimization, Sampling
 
-# Encoded prompts that are kept: at most this many bytes of picture tensors.
-CACHED_BYTES = 2**31
-
-
-class PictureMismatch(RuntimeError):
-    """Image tokens without features, features without tokens, or pixels that changed on the way; names the sample."""
-
-
-class Policy:
+class TransformersPolicy:
     """A model that samples and learns.
 
     `model` is the transformers model (with peft's adapters in place where LoRA is on); `processor` its processor.
@@ -51,17 +44,15 @@ class Policy:
         self.model, self.processor, self.family, self.spec = model, processor, family, spec
         self.device = next(model.parameters()).device
         self.tokenizer = processor.tokenizer
-        forbidden, end = vision_token_ids(self._hf, self.tokenizer), _end_ids(self._hf, self.tokenizer)
-        self.forbidden = torch.tensor(sorted(forbidden), dtype=torch.long, device=self.device)
-        self.end = torch.tensor(sorted(end), dtype=torch.long, device=self.device)
-        self._vision_tokens = tuple(t for t in self.tokenizer.convert_ids_to_tokens(sorted(forbidden)) if t)
-        self._encoded: dict[tuple, Prompt] = {}
-        self._encoded_bytes = 0
+        forbidden = sorted(vision_token_ids(self._hf, self.tokenizer))
+        self.forbidden = torch.tensor(forbidden, dtype=torch.long, device=self.device)
+        self.end = torch.tensor(sorted(_end_ids(self._hf, self.tokenizer)), dtype=torch.long, device=self.device)
+        self.reader = Reader(processor, config=self._hf.config, family=family, forbidden=forbidden)
         self._reference: nn.Module | None = None
         self.optimizer: torch.optim.Optimizer | None = None
 
     @classmethod
-    def load(cls, spec: ModelSpec) -> Policy:
+    def load(cls, spec: ModelSpec) -> TransformersPolicy:
         """The policy of a checkpoint. UnsupportedModel in one sentence when it is missing, no VLM, or of no known family."""
         model, processor, family = load_model(spec)
         return cls(model, processor, family=family, spec=spec)
@@ -78,69 +69,15 @@ class Policy:
 
         PictureMismatch when the number of image tokens is not the number of vectors that the vision tower will give.
         """
-        # By content, not by id: two stages may ask the same problem in different words.
-        asked = tuple((m.role, *(p if isinstance(p, str) else (p.sha,) for p in m.parts)) for m in sample.messages)
-        if asked not in self._encoded:
-            prompt = self._encode(sample)
-            self._encoded_bytes += _bytes(prompt)
-            while self._encoded and self._encoded_bytes > CACHED_BYTES:
-                self._encoded_bytes -= _bytes(self._encoded.pop(next(iter(self._encoded))))
-            self._encoded[asked] = prompt
-        return self._encoded[asked]
+        return self.reader.encode(sample)
 
-    def _encode(self, sample: Sample) -> Prompt:
-        encoded = self._processed(sample)
-        token_P = encoded["input_ids"][0]
-        features = {key: value for key, value in encoded.items() if key not in _TEXT_KEYS}
-        self._check_pictures(sample, token_P, features)
-        config = self._hf.config
-        return Prompt(
-            token_P=token_P,
-            position_AP=self.family.positions(config, token_P, features),
-            features=features,
-            picture_shas=tuple(picture.sha for picture in sample.pictures),
-            model_sizes=tuple(self.family.sizes(config, features)) if features else (),
-        )
-
-    def _processed(self, sample: Sample) -> dict[str, Tensor]:
-        """What the checkpoint's own processor makes of the sample, batch axis and all."""
-        chat = [
-            {"role": message.role, "content": [_content(part) for part in message.parts]} for message in sample.messages
-        ]
-        self._check_text(sample)
-        text = self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-        images = [picture.image for picture in sample.pictures]
-        # Nested, as the pictures of one conversation: LLaVA-OneVision treats several pictures unlike a lone one.
-        return dict(self.processor(text=[text], images=[images] if images else None, return_tensors="pt"))
-
-    def _check_text(self, sample: Sample) -> None:
-        text = "".join(message.text for message in sample.messages)
-        for token in self._vision_tokens:
-            if token in text:
-                raise PictureMismatch(
-                    f"sample {sample.id!r}: its text holds {token!r}, which this model reads as part of a picture; "
-                    "remove it, pictures are given as parts of a message"
-                )
-
-    def _check_pictures(self, sample: Sample, token_P: Tensor, features: dict[str, Tensor]) -> None:
-        tokens = int((token_P == self.image_token).sum())
-        vectors = sum(self.family.n_features(self._hf.config, features)) if features else 0
-        if tokens != vectors:
-            raise PictureMismatch(
-                f"sample {sample.id!r}: the prompt holds {tokens} image tokens but its {len(sample.pictures)} pictures "
-                f"become {vectors} vectors; look for image tokens in the text, or a processor of another model"
-            )
-
-    @property
-    def image_token(self) -> int:
-        """The id of the token that a picture's vectors replace."""
-        config = self._hf.config
-        return config.image_token_id if hasattr(config, "image_token_id") else config.image_token_index
+    def seen(self, sample: Sample) -> tuple[Picture, ...]:
+        """The sample's pictures with the sizes at which this model sees them, where its family has such a size."""
+        return self.reader.seen(sample)
 
     def branch_of(self, text: str) -> Branch:
         """A written answer as the tokens that the model should have sampled, the end token included."""
-        token_T = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return Branch((*token_T, self.tokenizer.eos_token_id))
+        return self.reader.branch_of(text)
 
     # ---- sampling
 
@@ -148,14 +85,14 @@ class Policy:
         """`n` rollouts of each sample, unscored, as Groups in order. The same seed gives the same rollouts."""
         generator = torch.Generator(self.device).manual_seed(seed)
         prompts = [self.encode(sample) for sample in samples]
-        attempts: list[Any] = [None] * len(samples)
+        attempts: list[list[Attempt]] = [[]] * len(samples)
         for wave in self._waves(prompts, n, sampling):
             drawn = self._sample_wave([prompts[i] for i in wave], n, sampling, generator)
             for i, rows in zip(wave, drawn, strict=True):
                 attempts[i] = rows
         return [
-            Group(sample=s, rollouts=tuple(self._rollout(s, p, a) for a in rows))
-            for s, p, rows in zip(samples, prompts, attempts, strict=True)
+            Group(sample=s, rollouts=tuple(self._rollout(s, a) for a in rows))
+            for s, rows in zip(samples, attempts, strict=True)
         ]
 
     def _waves(self, prompts: Sequence[Prompt], n: int, sampling: Sampling) -> Iterator[list[int]]:
@@ -180,21 +117,16 @@ class Policy:
                 n=n, sampling=sampling, forbidden=self.forbidden, end=self.end, generator=generator, device=self.device,
             )  # fmt: skip
 
-    def _rollout(self, sample: Sample, prompt: Prompt, attempt: Any) -> Rollout:
+    def _rollout(self, sample: Sample, attempt: Attempt) -> Rollout:
         return Rollout(
             sample=sample,
-            text=self.tokenizer.decode(attempt.token_T, skip_special_tokens=True).strip(),
+            text=self.reader.text_of(attempt.token_T),
             token_T=attempt.token_T,
             logp_T=attempt.logp_T,
             is_sampled_T=(True,) * len(attempt.token_T),
             stop=Stop.EOS if attempt.is_ended else Stop.LENGTH,
             pictures=self.seen(sample),
         )
-
-    def seen(self, sample: Sample) -> tuple[Picture, ...]:
-        """The sample's pictures with the sizes at which this model sees them, where its family has such a size."""
-        sizes = self.encode(sample).model_sizes
-        return tuple(map(Picture.seen_at, sample.pictures, sizes)) if sizes else sample.pictures
 
     # ---- learning
 
@@ -224,7 +156,6 @@ class Policy:
             for shares in plan
         ]
 
-
     @contextlib.contextmanager
     def learning(self, pack: Pack, *, temperature: float = 1.0) -> Iterator[LogProbs]:
         """Differentiable log-probs of a pack's sampled tokens. Call backward() inside."""
@@ -249,9 +180,9 @@ class Policy:
 
         Slow, and independent of everything above: the probe compares the packed stream with it.
         """
-        inputs = self._processed(sample)
+        inputs = self.reader.processed(sample)
         n = inputs["input_ids"].shape[1]
-        for key in _TEXT_KEYS & inputs.keys():
+        for key in TEXT_KEYS & inputs.keys():
             fill = torch.tensor([token_T]) if key == "input_ids" else torch.full((1, len(token_T)), key == "attention_mask")
             inputs[key] = torch.cat([inputs[key], fill.to(inputs[key].dtype)], 1)
         inputs = {key: self._to_model(value) for key, value in inputs.items()}
@@ -385,17 +316,6 @@ class Policy:
         # The widest type in the model: frozen bfloat16 weights come back exactly from float32.
         dtype = torch.float64 if self.spec.dtype == "float64" else torch.float32
         model.load_state_dict(type(self._hf).from_pretrained(folder, dtype=dtype).state_dict())
-
-
-_TEXT_KEYS = {"input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids"}
-
-
-def _bytes(prompt: Prompt) -> int:
-    return sum(value.nbytes for value in prompt.features.values())
-
-
-def _content(part: str | Picture) -> dict[str, Any]:
-    return {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
 
 
 def _end_ids(model: nn.Module, tokenizer: Any) -> set[int]:

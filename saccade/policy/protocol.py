@@ -1,0 +1,74 @@
+"""What the rest of Saccade asks of a policy, whatever it is made of.
+
+`TransformersPolicy` does this for vision-language models. A detector or a CLIP implements the same verbs with packs of its own:
+the step, the stages, the evaluations and the run folder use nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from saccade.core.pack import Branch, Pack
+from saccade.core.picture import Picture
+from saccade.core.rollout import Group
+from saccade.core.sample import Sample
+from saccade.policy.logprobs import LogProbs
+from saccade.policy.spec import ModelSpec, Optimization, Sampling
+
+
+class Policy(Protocol):
+    """A model that samples and learns."""
+
+    spec: ModelSpec
+    optimizer: torch.optim.Optimizer | None
+
+    def sample(self, samples: Sequence[Sample], *, n: int, sampling: Sampling, seed: int) -> list[Group]:
+        """`n` unscored rollouts of each sample, in order; the same seed gives the same rollouts."""
+
+    def seen(self, sample: Sample) -> tuple[Picture, ...]:
+        """The sample's pictures with the sizes at which the model sees them."""
+
+    def branch_of(self, text: str) -> Branch:
+        """A written answer as the tokens that the model should have sampled."""
+
+    def packs(self, groups: Sequence[Group]) -> list[tuple[Pack, tuple[tuple[int, int], ...]]]:
+        """The groups as packs that fit into memory, each with the (group, sibling) of its rollouts in order."""
+
+    def learning(self, pack: Pack, *, temperature: float = 1.0) -> AbstractContextManager[LogProbs]:
+        """Differentiable log-probs of a pack's sampled tokens; call backward() inside."""
+
+    def logprobs(self, pack: Pack, *, temperature: float = 1.0) -> LogProbs:
+        """The same without gradients."""
+
+    def separate_logprobs(self, sample: Sample, token_T: Sequence[int]) -> Tensor:
+        """One rollout's log-probs computed the slow and plain way, for the probe."""
+
+    def reference_logprobs(self, pack: Pack, *, temperature: float = 1.0) -> Tensor:
+        """Log-probs under the reference that `hold_reference` keeps."""
+
+    def hold_reference(self, folder: Path | None = None) -> None:
+        """Keep the weights as they are now, or as `save` wrote them into a folder, as the reference."""
+
+    def drop_reference(self) -> None:
+        """Let go of it."""
+
+    def start_optimizer(self, settings: Optimization) -> None:
+        """A fresh optimizer over what trains."""
+
+    def update(self, *, lr: float) -> float:
+        """Clip, step, clear; the gradient norm before clipping. Weights stay as they are where it is not finite."""
+
+    def save(self, folder: Path) -> Any:
+        """Write an ordinary checkpoint folder."""
+
+    def save_merged(self, folder: Path) -> Any:
+        """Write one that loads without us, adapters merged."""
+
+    def restore(self, folder: Path) -> None:
+        """Take the weights that `save` wrote."""

@@ -1,0 +1,122 @@
+"""How one checkpoint reads a sample: its processor, its chat template, its positions, and the checks that pictures survive.
+
+    reader = Reader(processor, config=model.config, family=family, forbidden=ids)
+    prompt = reader.encode(sample)           # token ids, positions and picture tensors, once per sample
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from saccade.core.pack import Branch, Prompt
+from saccade.core.picture import Picture
+from saccade.core.sample import Sample
+from saccade.policy.families import Family
+
+# Encoded prompts that are kept: at most this many bytes of picture tensors.
+CACHED_BYTES = 2**31
+# What the processor gives besides picture tensors.
+TEXT_KEYS = {"input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids"}
+
+
+class PictureMismatch(RuntimeError):
+    """Image tokens without features, features without tokens, or pixels that changed on the way; names the sample."""
+
+
+class Reader:
+    """Turns samples into what one model reads, and what it wrote into text. `forbidden` are its vision tokens' ids."""
+
+    def __init__(self, processor: Any, *, config: Any, family: Family, forbidden: Sequence[int]) -> None:
+        self.processor, self.config, self.family = processor, config, family
+        self.tokenizer = processor.tokenizer
+        self._vision_tokens = tuple(t for t in self.tokenizer.convert_ids_to_tokens(list(forbidden)) if t)
+        self._encoded: dict[tuple, Prompt] = {}
+        self._encoded_bytes = 0
+
+    def encode(self, sample: Sample) -> Prompt:
+        """The sample's messages as this model reads them, with the generation prompt; kept for the next time.
+
+        PictureMismatch when the number of image tokens is not the number of vectors that the vision tower will give.
+        """
+        # By content, not by id: two stages may ask the same problem in different words.
+        asked = tuple((m.role, *(p if isinstance(p, str) else (p.sha,) for p in m.parts)) for m in sample.messages)
+        if asked not in self._encoded:
+            prompt = self._encode(sample)
+            self._encoded_bytes += _bytes(prompt)
+            while self._encoded and self._encoded_bytes > CACHED_BYTES:
+                self._encoded_bytes -= _bytes(self._encoded.pop(next(iter(self._encoded))))
+            self._encoded[asked] = prompt
+        return self._encoded[asked]
+
+    def _encode(self, sample: Sample) -> Prompt:
+        encoded = self.processed(sample)
+        token_P = encoded["input_ids"][0]
+        features = {key: value for key, value in encoded.items() if key not in TEXT_KEYS}
+        self._check_pictures(sample, token_P, features)
+        return Prompt(
+            token_P=token_P,
+            position_AP=self.family.positions(self.config, token_P, features),
+            features=features,
+            picture_shas=tuple(picture.sha for picture in sample.pictures),
+            model_sizes=tuple(self.family.sizes(self.config, features)) if features else (),
+        )
+
+    def processed(self, sample: Sample) -> dict[str, Tensor]:
+        """What the checkpoint's own processor makes of the sample, batch axis and all."""
+        chat = [
+            {"role": message.role, "content": [_content(part) for part in message.parts]} for message in sample.messages
+        ]
+        self._check_text(sample)
+        text = self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        images = [picture.image for picture in sample.pictures]
+        # Nested, as the pictures of one conversation: LLaVA-OneVision treats several pictures unlike a lone one.
+        return dict(self.processor(text=[text], images=[images] if images else None, return_tensors="pt"))
+
+    def _check_text(self, sample: Sample) -> None:
+        text = "".join(message.text for message in sample.messages)
+        for token in self._vision_tokens:
+            if token in text:
+                raise PictureMismatch(
+                    f"sample {sample.id!r}: its text holds {token!r}, which this model reads as part of a picture; "
+                    "remove it, pictures are given as parts of a message"
+                )
+
+    def _check_pictures(self, sample: Sample, token_P: Tensor, features: dict[str, Tensor]) -> None:
+        tokens = int((token_P == self.image_token).sum())
+        vectors = sum(self.family.n_features(self.config, features)) if features else 0
+        if tokens != vectors:
+            raise PictureMismatch(
+                f"sample {sample.id!r}: the prompt holds {tokens} image tokens but its {len(sample.pictures)} pictures "
+                f"become {vectors} vectors; look for image tokens in the text, or a processor of another model"
+            )
+
+    @property
+    def image_token(self) -> int:
+        """The id of the token that a picture's vectors replace."""
+        config = self.config
+        return config.image_token_id if hasattr(config, "image_token_id") else config.image_token_index
+
+    def seen(self, sample: Sample) -> tuple[Picture, ...]:
+        """The sample's pictures with the sizes at which this model sees them, where its family has such a size."""
+        sizes = self.encode(sample).model_sizes
+        return tuple(map(Picture.seen_at, sample.pictures, sizes)) if sizes else sample.pictures
+
+    def branch_of(self, text: str) -> Branch:
+        """A written answer as the tokens that the model should have sampled, the end token included."""
+        token_T = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return Branch((*token_T, self.tokenizer.eos_token_id))
+
+    def text_of(self, token_T: Sequence[int]) -> str:
+        """What the model wrote, without special tokens."""
+        return self.tokenizer.decode(token_T, skip_special_tokens=True).strip()
+
+
+def _bytes(prompt: Prompt) -> int:
+    return sum(value.nbytes for value in prompt.features.values())
+
+
+def _content(part: str | Picture) -> dict[str, Any]:
+    return {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}

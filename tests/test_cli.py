@@ -1,0 +1,113 @@
+"""The command as a user meets it: every command once, and every mistake answered with one sentence and an exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from saccade.cli import main
+from tests.micro import SMALL, rows
+
+QUICK = [word for setting in SMALL for word in ("--set", setting)]
+
+
+def run(*words: str, capsys) -> tuple[int, str, str]:
+    try:
+        status = main([*words])
+    except SystemExit as stop:  # argparse
+        status = stop.code
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("cli") / "run"
+    words = ["train", "reason_rft", "--data", str(rows()), "--with", "task=counting", "--out", str(path), "--threads", "1"]
+    quick = [w for s in ("evaluations.0.attempts=1", "evaluations.1.attempts=1") for w in ("--set", s)]
+    assert main([*words, *QUICK, *quick]) == 0
+    return path
+
+
+def test_train_says_before_and_after_and_where(finished, capsys):
+    summary = json.loads((finished / "summary.json").read_text())
+    assert summary["recipe"] == "reason_rft" and summary["settings"]["stages.1.prompts"] == 3
+    assert summary["environment"]["torch"] and summary["seconds"] > 0
+    assert {"counting-id", "counting-ood-more"} <= set(summary["evaluations"])
+
+
+def test_list_and_show(capsys):
+    status, out, _ = run("list", capsys=capsys)
+    assert status == 0 and "reason_rft" in out
+    status, out, _ = run("show", "reason_rft", "--data", str(rows()), capsys=capsys)
+    assert status == 0
+    for words in ("sft_rows=1600", "P", "Departs", "stages.1.siblings", "accuracy", "counting-ood-more", "arXiv 2503.20752"):
+        assert words in out
+
+
+def test_eval_of_a_run_repeats_its_summary(finished, capsys):
+    status, out, _ = run("eval", str(finished), "--threads", "1", capsys=capsys)
+    assert status == 0
+    after = json.loads((finished / "summary.json").read_text())["evaluations"]["counting-id"]["after"]["greedy"]["mean"]
+    line = next(line for line in out.splitlines() if line.startswith("counting-id"))
+    assert f"greedy {100 * after:.1f} " in line
+
+
+def test_export_writes_what_plain_transformers_loads(finished, tmp_path, capsys):
+    status, out, _ = run("export", str(finished), "--to", str(tmp_path / "model"), capsys=capsys)
+    assert status == 0
+    # A process that has never heard of saccade.
+    script = (
+        "import sys; from transformers import AutoModelForImageTextToText as M, AutoProcessor as P\n"
+        f"m = M.from_pretrained({str(tmp_path / 'model')!r}); p = P.from_pretrained({str(tmp_path / 'model')!r})\n"
+        "assert 'saccade' not in sys.modules and m.config._attn_implementation == 'sdpa', m.config._attn_implementation\n"
+        "ids = p.tokenizer('What is the sum?', return_tensors='pt'); print(m(**ids).logits.shape)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    status, _, err = run("export", str(finished), "--to", str(tmp_path / "model"), capsys=capsys)
+    assert status == 2 and "exists already" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("train",), "name a recipe"),
+        (("train", "reason_rtf"), "have: reason_rft"),
+        (("train", "reason_rft", "--with", "variant=zero"), "rft_zero"),
+        (("train", "reason_rft", "--with", "colour=red"), "takes variant"),
+        (("train", "reason_rft", "--set", "stages.0.optimization.learning_rate=1"), "stages.0.optimization.lr"),
+        (("train", "reason_rft", "--set", "stages.0.steps=many"), "stages.0.steps"),
+        (("train", "reason_rft", "--data", "/nowhere"), "/nowhere does not exist"),
+        (("train", "reason_rft", "--model", "/nowhere"), "there is no model folder /nowhere"),
+        (("train", "--resume", "/nowhere"), "holds no run"),
+        (("train", "reason_rft", "--threads", "0"), "--threads"),
+        (("train", "reason_rft", "--set", "stages.1.siblings=1"), "at least 2 siblings"),
+        (("train", "reason_rft", "--set", "stages.1.sampling.top_p=0.9"), "whole distribution"),
+        (("eval", "/nowhere"), "/nowhere"),
+        (("export", "/nowhere", "--to", "/tmp/never"), "holds no run"),
+    ],
+)
+def test_mistakes_get_one_sentence(words, says, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = run(*words, *(["--data", str(rows())] if "reason_rft" in words and "--data" not in words else []), capsys=capsys)
+    assert status in (1, 2)
+    assert says in err
+    assert "Traceback" not in err and len(err.strip().splitlines()) <= 3
+    assert not (tmp_path / "runs").exists() or not any((tmp_path / "runs").iterdir()), "a run that never began left a folder"
+
+
+def test_a_corrupt_picture_is_named_and_too_many_stop_the_run(tmp_path, capsys):
+    import shutil
+
+    folder = tmp_path / "rows"
+    shutil.copytree(rows(), folder)
+    broken = sorted((folder / "images/train_images").glob("clevr*.png"))[0]
+    broken.write_bytes(broken.read_bytes()[:50])
+    status, _, err = run("train", "reason_rft", "--data", str(folder), "--out", str(tmp_path / "run"), capsys=capsys)
+    assert status == 1
+    assert broken.name in err and "1 of 10 rows cannot be read" in err
