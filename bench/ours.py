@@ -11,7 +11,7 @@ from bench import measure, settings
 from saccade.algo.algorithm import grpo
 from saccade.core.picture import Picture
 from saccade.core.sample import Message, Sample
-from saccade.policy.policy import Policy
+from saccade.policy.transformers_policy import TransformersPolicy
 from saccade.policy.spec import ModelSpec, Optimization, Sampling
 from saccade.run.step import optimizer_step
 
@@ -54,7 +54,7 @@ def one_step(policy, samples, setting, *, watch, seed):
 def run(setting, folder, *, steps):
     """Trains `steps` steps and returns the JSON line; the first step is the warm-up."""
     torch.set_num_threads(settings.THREADS)
-    policy = Policy.load(ModelSpec(path=str(folder), device="cpu"))
+    policy = TransformersPolicy.load(ModelSpec(path=str(folder), device="cpu"))
     policy.start_optimizer(Optimization(lr=settings.LEARNING_RATE, max_grad_norm=settings.MAX_GRAD_NORM))
     watch, times = measure.Stopwatch(), []
     work = problems(setting, policy.processor, steps)

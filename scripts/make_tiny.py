@@ -21,7 +21,8 @@ import math
 import sys
 import time
 from collections import defaultdict
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +30,32 @@ import torch
 from safetensors import SafetensorError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from tiny_checkpoint import Desk, Drill, make_model, make_processor, save  # noqa: E402
-from tiny_sight import first_sight  # noqa: E402
-from tiny_lessons import STYLES, TASKS, answer_in, augmented, draw_puzzle, reading, style_of  # noqa: E402
+from tiny_checkpoint import Desk, Drill, make_model, make_processor, save
+from tiny_lessons import STYLES, TASKS, answer_in, augmented, draw_puzzle, reading, style_of
+from tiny_sight import first_sight
 
-from saccade.data.miniature import digits  # noqa: E402
-from saccade.data.miniature.puzzle import Puzzle  # noqa: E402
-from saccade.recipes.reason_rft.prompts import template  # noqa: E402
+from saccade.data.miniature import digits
+from saccade.data.miniature.puzzle import Puzzle
+from saccade.recipes.reason_rft.prompts import template
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """One leg of the language model's training: how many samples, in batches of how many, and what they are.
+
+    `read_share` and `most` (digits a scene, None for the usual) are functions of how far the phase is, 0 to 1;
+    `sight_share` is the vision tower's learning rate as a share of the rest's, 0 holds it still; the rate follows a
+    cosine from its peak through `turn` half turns.
+    """
+
+    name: str
+    seed: int
+    samples: int
+    batch: int
+    read_share: Callable[[float], float]
+    most: Callable[[float], int | None]
+    sight_share: float
+    turn: float
 
 
 def train(model, desk: Desk, processor, args: argparse.Namespace) -> None:
@@ -43,37 +63,56 @@ def train(model, desk: Desk, processor, args: argparse.Namespace) -> None:
 
     Every phase has its own random stream, so that starting from the weights of an earlier one gives the same result.
     """
+    reading_aloud = Phase(
+        name="reading",
+        seed=2,
+        samples=args.reading,
+        batch=16,
+        read_share=lambda done: 1.0,
+        most=lambda done: min(8, 1 + int(12 * done)),
+        sight_share=0.0,
+        turn=0.5,
+    )
+    answering = Phase(
+        name="answers",
+        seed=3,
+        samples=args.samples,
+        batch=args.batch,
+        read_share=lambda done: max(0.0, 0.2 - done),
+        most=lambda done: None,
+        sight_share=0.15,
+        turn=1.0,
+    )
     pool = augmented(digits.scans("train"), copies=12, seed=args.seed)
-    sight = list(model.model.visual.parameters())
-    text = [p for name, p in model.named_parameters() if "visual" not in name]
     if not args.start:
-        first_sight(model, desk, pool, np.random.default_rng([args.seed, 1]), pictures=args.first_sight, is_bfloat16=not args.float32)
-        save(Path(args.work, "sight"), model, processor)
+        rng = np.random.default_rng([args.seed, 1])
+        first_sight(model, desk, pool, rng, pictures=args.first_sight, is_bfloat16=not args.float32)
+        keep(model, processor, args, "sight")
     if args.start != "reading":
-        for p in sight:
-            p.requires_grad_(False)
-        study(model, desk, processor, args, "reading", pool, [{"params": text, "share": 1.0}], args.reading, batch=16)
-        save(Path(args.work, "reading"), model, processor)
-        for p in sight:
-            p.requires_grad_(True)
-    groups = [{"params": text, "share": 1.0}, {"params": sight, "share": 0.15}]
-    study(model, desk, processor, args, "answers", pool, groups, args.samples, batch=args.batch)
+        study(model, desk, processor, pool, reading_aloud, args)
+        keep(model, processor, args, "reading")
+    study(model, desk, processor, pool, answering, args)
 
 
-def study(model, desk: Desk, processor, args, phase: str, pool: digits.Scans, groups: list[dict], samples: int, *, batch: int) -> None:
-    """AdamW over `samples` fresh samples; each parameter group learns at its share of the rate."""
-    rng = np.random.default_rng([args.seed, 2 if phase == "reading" else 3])
+def study(model, desk: Desk, processor, pool: digits.Scans, phase: Phase, args: argparse.Namespace) -> None:
+    """AdamW over the fresh samples of a phase, with warm-up; prints progress and examines now and then."""
+    rng = np.random.default_rng([args.seed, phase.seed])
+    text = [p for name, p in model.named_parameters() if "visual" not in name]
+    sight = list(model.model.visual.parameters())
+    for p in sight:
+        p.requires_grad_(phase.sight_share > 0)
+    groups = [{"params": text, "share": 1.0}, {"params": sight, "share": phase.sight_share}]
     optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98), weight_decay=0.02, fused=True)
-    steps, warm, every = samples // batch, 100, args.log_every * args.batch // batch
+    steps, warm = phase.samples // phase.batch, 100
+    log_every, eval_every = (max(1, n // phase.batch) for n in (args.log_every, args.eval_every))
     start, losses, queue = time.time(), defaultdict(list), []
     for step in range(steps):
         done = step / steps
         if not queue:
-            reading = {"read_share": 1.0, "most": min(8, 1 + int(12 * done))} if phase == "reading" else {"read_share": max(0.0, 0.2 - done)}
-            queue = lots(rng, desk, pool, batch, **reading)
-        pace = min(1, (step + 1) / warm) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done * (0.5 if phase == "reading" else 1))))
+            queue = lots(rng, desk, pool, phase, done)
+        pace = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done * phase.turn))
         for group in optimizer.param_groups:
-            group["lr"] = args.lr * pace * group["share"]
+            group["lr"] = args.lr * min(1, (step + 1) / warm) * pace * group["share"]
         task, drills = queue.pop()
         inputs, weights = desk.batch(drills)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not args.float32):
@@ -85,37 +124,41 @@ def study(model, desk: Desk, processor, args, phase: str, pool: digits.Scans, gr
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         losses[task].append(float(token_loss.detach()[weights == 1].mean()))
-        if step % every == every - 1:
+        if (step + 1) % log_every == 0:
             seconds = time.time() - start
             means = "  ".join(f"{name} {np.mean(losses[name]):.3f}" for name in TASKS if losses[name])
-            rate = (step + 1) * batch / seconds
-            print(f"{phase} {step + 1}/{steps}  {seconds:.0f} s  {rate:.0f} samples/s  loss per answer token: {means}", flush=True)
+            rate = (step + 1) * phase.batch / seconds
+            print(f"{phase.name} {step + 1}/{steps}  {seconds:.0f} s  {rate:.0f} samples/s  loss: {means}", flush=True)
             losses.clear()
-        if phase == "answers" and step % args.eval_every == args.eval_every - 1:
-            evaluate(model, desk, n=64, digits_from="train" if args.no_test_digits else "test")
-            keep(model, processor, args)
+        if (step + 1) % eval_every == 0 and phase.name == "answers":
+            evaluate(model, desk, n=64)
+            keep(model, processor, args, phase.name)
 
 
-def keep(model, processor, args: argparse.Namespace) -> None:
-    """Save the unfinished weights; a full disk must not cost the run."""
+def keep(model, processor, args: argparse.Namespace, phase: str) -> None:
+    """Save the weights reached so far; a full disk must not cost the run."""
     try:
-        save(Path(args.work, "answers"), model, processor)
+        save(Path(args.work, phase), model, processor)
     except (OSError, SafetensorError) as error:
         print(f"  unfinished weights not kept: {error}", flush=True)
 
 
-def lots(rng: np.random.Generator, desk: Desk, pool: digits.Scans, batch: int, *, read_share: float, most: int | None = None) -> list[tuple[str, list[Drill]]]:
+def lots(
+    rng: np.random.Generator, desk: Desk, pool: digits.Scans, phase: Phase, done: float
+) -> list[tuple[str, list[Drill]]]:
     """Sixteen fresh batches in random order, each of one task and of samples of like length."""
     batches = []
     for task, share in TASKS.items():
-        lot = [lesson(rng, desk, pool, task, read_share, most) for _ in range(round(16 * batch * share))]
+        n = round(16 * phase.batch * share)
+        lot = [lesson(rng, desk, pool, task, phase.read_share(done), phase.most(done)) for _ in range(n)]
         lot.sort(key=lambda drill: (drill.n_pictures, len(drill.ids)))
-        cuts = [lot[i : i + batch] for i in range(0, len(lot), batch)]
-        batches += [(task, cut) for cut in cuts]
+        batches += [(task, lot[i : i + phase.batch]) for i in range(0, n, phase.batch)]
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def lesson(rng: np.random.Generator, desk: Desk, pool: digits.Scans, task: str, read_share: float, most: int | None) -> Drill:
+def lesson(
+    rng: np.random.Generator, desk: Desk, pool: digits.Scans, task: str, read_share: float, most: int | None
+) -> Drill:
     """One fresh training sample of a task."""
     puzzle = draw_puzzle(rng, task, pool, most=most)
     if rng.random() < read_share:
@@ -125,13 +168,13 @@ def lesson(rng: np.random.Generator, desk: Desk, pool: digits.Scans, task: str, 
     return desk.drill(puzzle, text, answer_in(style, rng, task, puzzle))
 
 
-def evaluate(model, desk: Desk, *, n: int, digits_from: str = "test", with_ood: bool = False) -> None:
-    """Print the share of right answers on n fresh problems a task, greedy and sampled at temperature 1, and by style."""
+def evaluate(model, desk: Desk, *, n: int, with_ood: bool = False) -> None:
+    """Print the share of right answers to n fresh problems a task, greedy and at temperature 1, and by style."""
     model.eval()
     for is_ood in (False, True) if with_ood else (False,):
         rng = np.random.default_rng(10_007 + is_ood)
         for task in TASKS:
-            puzzles = [draw_puzzle(rng, task, digits.scans(digits_from), is_ood=is_ood) for _ in range(n)]
+            puzzles = [draw_puzzle(rng, task, digits.scans("test"), is_ood=is_ood) for _ in range(n)]
             for name in ("greedy", "sampled"):
                 torch.manual_seed(0)
                 replies = answers(model, desk, task, puzzles, is_sampled=name == "sampled")
@@ -142,7 +185,9 @@ def evaluate(model, desk: Desk, *, n: int, digits_from: str = "test", with_ood: 
                 parts = ", ".join(f"{s} {np.mean(h):.2f} of {len(h)}" for s, h in sorted(tally.items()))
                 print(f"  {'ood ' if is_ood else ''}{task:10s} {name:8s} right {right:.3f}   ({parts})", flush=True)
                 if name == "sampled" and with_ood:
-                    print("\n".join(f"      {p.answer}  <-  {r}" for p, r in zip(puzzles[:4], replies[:4], strict=True)))
+                    print(
+                        "\n".join(f"      {p.answer}  <-  {r}" for p, r in zip(puzzles[:4], replies[:4], strict=True))
+                    )
     model.train()
 
 
@@ -169,21 +214,21 @@ def is_right(reply: str, gold: str) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", default="saccade/policy/tiny", help="where the finished checkpoint goes")
-    parser.add_argument("--work", default="/tmp/make_tiny", help="where unfinished weights are kept on the way")
-    parser.add_argument("--start", choices=("sight", "reading"), help="go on from the weights of this phase, kept in --work")
-    parser.add_argument("--samples", type=int, default=80_000, help="training samples to show; 0 writes an untrained model")
-    parser.add_argument("--first-sight", type=int, default=50_000, help="pictures that the vision tower learns from beforehand")
-    parser.add_argument("--reading", type=int, default=32_000, help="samples of reading aloud before the three styles")
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--lr", type=float, default=1.5e-3)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1, help="more is rarely faster: the matrices are small")
-    parser.add_argument("--float32", action="store_true", help="multiply in float32, not bfloat16 (weights always are)")
-    parser.add_argument("--log-every", type=int, default=100, help="steps between lines of progress")
-    parser.add_argument("--eval-every", type=int, default=600, help="steps between examinations and saved weights")
-    parser.add_argument("--exam", type=int, default=256, help="problems a task in the final examination")
-    parser.add_argument("--no-test-digits", action="store_true", help="examine on train digit scans (to compare)")
+    add = parser.add_argument
+    add("--out", default="saccade/policy/tiny", help="where the finished checkpoint goes")
+    add("--work", default="/tmp/make_tiny", help="where the weights of each phase are kept on the way")
+    add("--start", choices=("sight", "reading"), help="go on from the weights of this phase, kept in --work")
+    add("--first-sight", type=int, default=50_000, help="pictures that the vision tower learns from beforehand")
+    add("--reading", type=int, default=32_000, help="samples of reading aloud before the three styles")
+    add("--samples", type=int, default=80_000, help="samples in the three styles; 0 writes an untrained model")
+    add("--batch", type=int, default=32, help="samples a step in the three styles")
+    add("--lr", type=float, default=1.5e-3)
+    add("--seed", type=int, default=1)
+    add("--threads", type=int, default=1, help="more is rarely faster: the matrices are small")
+    add("--float32", action="store_true", help="multiply in float32, not bfloat16 (weights always are)")
+    add("--log-every", type=int, default=3200, help="samples between lines of progress")
+    add("--eval-every", type=int, default=19_200, help="samples between examinations and saved weights")
+    add("--exam", type=int, default=256, help="problems a task in the final examination")
     args = parser.parse_args()
 
     torch.set_num_threads(args.threads)

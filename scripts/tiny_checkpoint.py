@@ -42,7 +42,7 @@ PROMPT_WEIGHT = 0.2  # loss weight of prompt text, against 1 of the answer: the 
 
 
 def make_processor(rng: np.random.Generator, vocabulary: int = 704):
-    """The processor: our own byte-level BPE learned from the miniature's texts, Qwen2-VL's picture steps, our template."""
+    """Our own byte-level BPE learned from the miniature's texts, Qwen2-VL's picture steps, and our chat template."""
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
     from transformers import Qwen2_5_VLProcessor, Qwen2Tokenizer, Qwen2VLImageProcessor, Qwen2VLVideoProcessor
     from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
@@ -65,7 +65,8 @@ def make_processor(rng: np.random.Generator, vocabulary: int = 704):
     )
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     learner.train_from_iterator(
-        texts, trainers.BpeTrainer(vocab_size=vocabulary, initial_alphabet=alphabet, min_frequency=20, show_progress=False)
+        texts,
+        trainers.BpeTrainer(vocab_size=vocabulary, initial_alphabet=alphabet, min_frequency=20, show_progress=False),
     )
     model = json.loads(learner.to_str())["model"]
     tokenizer = Qwen2Tokenizer(
@@ -121,14 +122,16 @@ def make_model(processor, seed: int):
 
 @torch.no_grad()
 def attend_by_copying(model, strength: float = 0.3) -> None:
-    """Let every text layer's attention begin by passing on what it looks at: output = strength * transposed value weights.
+    """Let the text layers' attention begin by passing on what it looks at: output = strength * transposed value.
 
     From there a model learns where to look in hundreds of steps; from random weights it must find both at once.
     """
     for layer in model.model.language_model.layers:
         attention = layer.self_attn
         value = torch.nn.init.orthogonal_(attention.v_proj.weight)
-        per_head = value.view(-1, attention.head_dim, value.shape[1]).repeat_interleave(attention.num_key_value_groups, dim=0)
+        per_head = value.view(-1, attention.head_dim, value.shape[1]).repeat_interleave(
+            attention.num_key_value_groups, dim=0
+        )
         attention.o_proj.weight.copy_(strength * per_head.flatten(0, 1).T)
 
 

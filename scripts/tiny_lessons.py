@@ -19,7 +19,7 @@ HASTY = 0.5  # share of structure and spatial guesses that are wrong on purpose
 def draw_puzzle(
     rng: np.random.Generator, task: str, pool: digits.Scans, *, is_ood: bool = False, most: int | None = None
 ) -> Puzzle:
-    """A new problem of a task, from the family that training shows or from another one; `most` digits make it a first lesson."""
+    """A new problem of a task, of the family that training shows or of another; `most` digits make a first lesson."""
     if task == "counting" and most:
         return digits.counting(rng, pool, least=1, most=most)
     match task:
@@ -84,7 +84,9 @@ def augmented(pool: digits.Scans, *, copies: int, seed: int) -> digits.Scans:
             dx, dy = rng.uniform(-2, 2, size=2)
             a, b, c, d = math.cos(angle) * sx, -math.sin(angle) * sy, math.sin(angle) * sx, math.cos(angle) * sy
             matrix = (a, b, 12 - 12 * (a + b) + dx, c, d, 12 - 12 * (c + d) + dy)
-            ink.append(np.asarray(image.transform((24, 24), PIL.Image.Transform.AFFINE, matrix, PIL.Image.Resampling.BILINEAR)))
+            ink.append(
+                np.asarray(image.transform((24, 24), PIL.Image.Transform.AFFINE, matrix, PIL.Image.Resampling.BILINEAR))
+            )
     return digits.Scans(np.stack(ink), np.tile(pool.label, copies), np.tile(pool.source, copies))
 
 

@@ -55,7 +55,14 @@ def seen_in_cells(task: str, puzzle: Puzzle) -> dict[str, np.ndarray]:
 
 
 def first_sight(
-    model, desk: Desk, pool: digits.Scans, rng: np.random.Generator, *, pictures: int, is_bfloat16: bool, batch: int = 64
+    model,
+    desk: Desk,
+    pool: digits.Scans,
+    rng: np.random.Generator,
+    *,
+    pictures: int,
+    is_bfloat16: bool,
+    batch: int = 64,
 ) -> None:
     """Train the vision tower and the word embeddings on `pictures` scenes; prints the share of cells named rightly."""
     choices = {name: torch.tensor(ids) for name, ids in words(desk).items()}

@@ -281,7 +281,7 @@ def test_the_cache_of_prompts_is_bounded(checkpoint, monkeypatch):
     monkeypatch.setattr("saccade.policy.reader.CACHED_BYTES", 3.5 * size)
     first = policy.encode(samples[0])
     assert all(policy.encode(sample) is policy.encode(sample) for sample in samples)
-    assert len(policy._encoded) == 3 and policy.encode(samples[0]) is not first
+    assert len(policy.reader._encoded) == 3 and policy.encode(samples[0]) is not first
 
 
 def test_pixels_bounds_reach_the_processor(checkpoint):

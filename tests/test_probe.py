@@ -27,7 +27,7 @@ def test_a_sound_model_passes(samples, spec):
 
 def test_swapped_pictures_are_found(samples, monkeypatch):
     policy = TransformersPolicy.load(ModelSpec())
-    states = Policy._states
+    states = TransformersPolicy._states
 
     def swapped(self, token_N, position_AN, features):
         return states(self, token_N, position_AN, features[::-1] if len(features) > 1 else features)
