@@ -12,6 +12,7 @@ from saccade.algo.algorithm import grpo
 from saccade.core.picture import Picture
 from saccade.core.sample import Message, Sample
 from saccade.policy.transformers_policy import TransformersPolicy
+from saccade.policy.matmul import choose_matmul
 from saccade.policy.spec import ModelSpec, Optimization, Sampling
 from saccade.run.step import optimizer_step
 
@@ -54,6 +55,7 @@ def one_step(policy, samples, setting, *, watch, seed):
 def run(setting, folder, *, steps):
     """Trains `steps` steps and returns the JSON line; the first step is the warm-up."""
     torch.set_num_threads(settings.THREADS)
+    choose_matmul()  # as the saccade command does
     policy = TransformersPolicy.load(ModelSpec(path=str(folder), device="cpu"))
     policy.start_optimizer(Optimization(lr=settings.LEARNING_RATE, max_grad_norm=settings.MAX_GRAD_NORM))
     watch, times = measure.Stopwatch(), []

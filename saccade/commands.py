@@ -78,7 +78,7 @@ def train(options: argparse.Namespace) -> None:
     if (options.recipe is None) == (options.resume is None):
         raise UsageError("name a recipe to train (`saccade list`), or a run's folder with --resume, one of the two")
     request = _request(options) if options.resume is None else RunFolder(options.resume).command()
-    _set_threads(request["threads"])
+    _prepare(request["threads"])
     recipe = _recipe(request)
     policy = TransformersPolicy.load(recipe.model)  # before the folder is made: a model that does not load leaves nothing behind
     if options.resume is None:
@@ -109,7 +109,7 @@ def evaluate(options: argparse.Namespace) -> None:
     else:
         options.recipe = options.what
         request = _request(options)
-    _set_threads(options.threads or request["threads"])
+    _prepare(options.threads or request["threads"])
     recipe = _recipe(request)
     policy = TransformersPolicy.load(recipe.model)
     if checkpoint:
@@ -173,11 +173,13 @@ def _default_threads() -> int:
     return min(cores, 8)
 
 
-def _set_threads(threads: int) -> None:
-    """Before a model is loaded: its threads, and no progress bars of libraries between ours."""
+def _prepare(threads: int) -> None:
+    """Before a model is loaded: threads, who multiplies matrices, and no progress bars of libraries between ours."""
     import torch
 
     from saccade.policy.loading import silence_progress_bars
+    from saccade.policy.matmul import choose_matmul
 
     torch.set_num_threads(threads)
+    choose_matmul()
     silence_progress_bars()
