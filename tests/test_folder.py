@@ -551,3 +551,11 @@ def test_importing_the_run_floor_does_not_import_torch():
     modules = ", ".join(f"saccade.run.{name}" for name in ("folder", "overrides", "live", "table", "environment"))
     code = f"import {modules}, sys; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_line_separators_in_a_models_text_do_not_split_lines(tmp_path):
+    with RunFolder.start(tmp_path / "run") as folder:
+        folder.append_metrics({"run/text": "a\u2028b\x85c\ud800"})
+    text = (tmp_path / "run" / "metrics.jsonl").read_text()
+    assert len(text.splitlines()) == 1
+    assert list(RunFolder(tmp_path / "run").metrics()) == [{"run/text": "a\u2028b\x85c\ud800"}]

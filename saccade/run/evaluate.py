@@ -59,7 +59,8 @@ class Measured:
     def as_dict(self) -> dict[str, Any]:
         """For summary.json and checkpoints: plain values only."""
         estimates = {mode: self.estimate(mode) for mode in ("greedy", "sampled")}
-        return {"n": len(self.greedy), "is_shifted": self.evaluation.is_shifted, **estimates, "metrics": self.metrics}
+        kind = {"is_shifted": self.evaluation.is_shifted, "selects": self.evaluation.selects}
+        return {"n": len(self.greedy), **kind, **estimates, "metrics": self.metrics}
 
 
 def measure(policy: Policy, evaluation: Evaluation, *, seed: int) -> Measured:

@@ -109,9 +109,9 @@ class JsonLines:
 
         RunError if the disk does not take them; ValueError for NaN and infinities.
         """
-        lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows]
-        # A lone surrogate in a model's text becomes the JSON escape of itself, which reads back as the same text.
-        data = memoryview("".join(lines).encode("utf-8", "backslashreplace"))
+        # ASCII: a model may write line separators that some readers of lines split at, and lone surrogates.
+        lines = [json.dumps(row, allow_nan=False) + "\n" for row in rows]
+        data = memoryview("".join(lines).encode("ascii"))
         before, handle = self.size, self._writable()
         try:
             while data:

@@ -127,9 +127,9 @@ class RunFolder:
         for group in groups:
             for picture in group.sample.pictures:
                 self.save_picture(picture)
-        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rollout_rows(groups, step=step, stage=stage)]
+        lines = [json.dumps(row) + "\n" for row in rollout_rows(groups, step=step, stage=stage)]
         path = self.path / f"offenders-{stage}-{step}.jsonl"
-        write_atomically(path, "".join(lines).encode("utf-8", "backslashreplace"))
+        write_atomically(path, "".join(lines).encode("ascii"))
         return path
 
     def save_picture(self, picture: Picture) -> Path:

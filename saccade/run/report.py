@@ -14,7 +14,7 @@ FIXED = ("greedy", "sampled", "tokens", "truncated")  # an evaluation's metrics 
 
 def print_report(summary: dict[str, Any], path: Path) -> None:
     """The tables before -> after per reported set, and where the run is."""
-    reported = {name: found for name, found in summary["evaluations"].items() if not name.endswith("-val")}
+    reported = {name: found for name, found in summary["evaluations"].items() if not found["selects"]}
     for mode, title in (("sampled", "Sampled answers"), ("greedy", "Greedy answers")):
         print(f"\n{title}: score before training and after (checkpoint {summary['chosen']}); * is out of distribution")
         print_table([_row(name + "*" * found["is_shifted"], found, mode) for name, found in reported.items()])

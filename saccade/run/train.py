@@ -146,7 +146,11 @@ class _Run:
             "bad_rows": {f"{task.name} ({task.split})": len(task.bad_rows) for task in self._tasks()},
             "chosen": chosen,
             "evaluations": {
-                name: {"before": before, "after": after[name], "n": before["n"], "is_shifted": before["is_shifted"]}
+                name: {
+                    "before": before,
+                    "after": after[name],
+                    **{key: before[key] for key in ("n", "is_shifted", "selects")},
+                }
                 for name, before in progress.before.items()
             },
             "after_stage": progress.after,

@@ -81,7 +81,7 @@ PAPER = Numbers(
     rl=Optimization(lr=1e-6, schedule="linear"),  # L
     beta=0.04,  # L
     sampling=Sampling(temperature=0.9, max_tokens=512),  # L temperature, C tokens
-    held_out=200,  # O
+    held_out=100,  # O rows of each task that choose the checkpoint
     attempts=1,  # O
     eval_tokens=768,  # C
     checkpoint_every=100,  # O
@@ -98,7 +98,7 @@ MINIATURE = Numbers(
     rl=Optimization(lr=5e-5, beta2=0.99),  # O 3e-4 destroys the tiny model, 1e-5 is too slow
     beta=0.0,  # O
     sampling=Sampling(max_tokens=96),  # O
-    held_out=100,  # O
+    held_out=40,  # O
     attempts=4,  # O
     eval_tokens=96,  # O
     checkpoint_every=20,  # O
@@ -129,10 +129,10 @@ def recipe(
         about="think first, then be rewarded for being right: SFT on chains of thought, then GRPO",
         model=_model(model),
         stages=_stages(variant, train, numbers),
-        evaluations=(*_selecting(held, numbers), *_reported(folder, tasks, numbers)),
+        evaluations=(_evaluation("val", _mixed(held, "val"), numbers, selects=True), *_reported(folder, tasks, numbers)),
         claims=CLAIMS,
         checkpoint_every=numbers.checkpoint_every,
-        best_by=f"eval/{tasks[0]}-val/sampled",
+        best_by="eval/val/sampled",
         seed=seed,
     )
 
@@ -208,13 +208,6 @@ def _mixed(samples: dict[str, list[Sample]], name: str) -> Task:
 
 def _answer_only(sample: Sample) -> Sample:
     return replace(sample, solution=f"<answer>{sample.target}</answer>")
-
-
-def _selecting(held: dict[str, list[Sample]], numbers: Numbers) -> list[Evaluation]:
-    return [
-        _evaluation(f"{name}-val", Task(name=name, split="val", samples=tuple(samples)), numbers, selects=True)
-        for name, samples in held.items()
-    ]
 
 
 def _reported(folder: Path, tasks: list[str], numbers: Numbers) -> list[Evaluation]:
