@@ -62,3 +62,26 @@ def test_links_between_pages_lead_somewhere():
         for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
+
+
+def test_the_readmes_example_trains(tmp_path, monkeypatch):
+    import PIL.Image
+
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    small = {
+        'ModelSpec(path="Qwen/Qwen2.5-VL-3B-Instruct", dtype="bfloat16", lora=LoRA())': "ModelSpec(lora=LoRA())",
+        "steps=200, prompts=16, siblings=8": "steps=2, prompts=2, siblings=2",
+        "max_tokens=512": "max_tokens=6",
+    }
+    for written, tried in small.items():
+        assert code.count(written) == 1
+        code = code.replace(written, tried)
+    rows = []
+    for i in range(4):
+        PIL.Image.new("RGB", (112, 112), (60 * i, 90, 120)).save(tmp_path / f"{i}.png")
+        rows.append({"id": str(i), "image": tmp_path / f"{i}.png", "question": "How many?", "answer": "1"})
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {"rows": rows})
+    steps = [json.loads(line) for line in (tmp_path / "runs/mine/metrics.jsonl").read_text().splitlines()]
+    assert sum(line["run/stage"] == "rl" for line in steps) == 3  # two steps and the stage's end
+    assert (tmp_path / "runs/mine/summary.json").exists()
