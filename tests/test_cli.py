@@ -101,6 +101,23 @@ def test_mistakes_get_one_sentence(words, says, capsys, tmp_path, monkeypatch):
     assert not (tmp_path / "runs").exists() or not any((tmp_path / "runs").iterdir()), "a run that never began left a folder"
 
 
+def test_a_misshapen_row_is_counted_and_named_and_the_others_train(tmp_path, capsys):
+    import shutil
+
+    folder = tmp_path / "rows"
+    shutil.copytree(rows(), folder)
+    path = next((folder / "train_jsons").glob("*Counting*"))
+    good = json.loads(path.read_text())
+    many = [{**row, "id": f"{row['id']}-{copy}"} for copy in range(6) for row in good]
+    del many[7]["problem"]
+    path.write_text(json.dumps(many))
+    status, out, err = run("show", "reason_rft", "--data", str(folder), "--with", "task=counting", capsys=capsys)
+    assert status == 0, err
+    path.write_text(json.dumps(["not a row", *good]))
+    status, _, err = run("show", "reason_rft", "--data", str(folder), "--with", "task=counting", capsys=capsys)
+    assert status == 1 and "1 of 11 rows cannot be read" in err and "row 0" in err
+
+
 def test_a_corrupt_picture_is_named_and_too_many_stop_the_run(tmp_path, capsys):
     import shutil
 

@@ -94,6 +94,18 @@ def test_bad_pictures_are_named(tmp_path):
         Picture.open(tmp_path / "text.jpg")
 
 
+def test_a_torn_exif_tag_is_a_bad_picture_too(tmp_path):
+    exif = PIL.Image.Exif()
+    exif[0x0112], exif[0x0131] = 6, "x" * 30
+    PIL.Image.new("RGB", (8, 8)).save(tmp_path / "good.jpg", exif=exif)
+    good = (tmp_path / "good.jpg").read_bytes()
+    for value in (0, 26, 84):  # of one byte in the tags: PIL then raises struct.error, TypeError, struct.error
+        torn = tmp_path / f"torn-{value}.jpg"
+        torn.write_bytes(good[:53] + bytes([value]) + good[54:])
+        with pytest.raises(PictureError, match=f"torn-{value}.jpg cannot be decoded"):
+            Picture.open(torn)
+
+
 def test_a_picture_that_changes_on_disk_is_caught_when_it_is_read_again(tmp_path):
     from saccade.core import picture as module
 

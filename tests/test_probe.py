@@ -65,6 +65,41 @@ def test_pictures_that_do_not_matter_are_found(samples, monkeypatch):
         probe(policy, samples, seed=1)
 
 
+def test_one_picture_of_two_that_does_not_matter_is_found(samples, monkeypatch):
+    policy = TransformersPolicy.load(ModelSpec())
+    visual = policy.model.model.visual
+    forward = visual.forward
+
+    def half_blind(*arguments, **options):
+        out = forward(*arguments, **options)
+        out.pooler_output = out.pooler_output.clone()
+        out.pooler_output[-len(out.pooler_output) // 2 :] = 0
+        return out
+
+    monkeypatch.setattr(visual, "forward", half_blind)
+    # One sample alone: in its stream the second half of the vectors is the second picture's.
+    spatial = [sample for sample in samples if sample.kind == "spatial"][:1]
+    with pytest.raises(ProbeFailed, match="blanking picture 2 of sample"):
+        probe(policy, spatial, seed=1)
+
+
+def test_a_run_probes_every_kind_of_its_samples(tmp_path, monkeypatch):
+    from saccade.run import train as training
+    from saccade.run.folder import RunFolder
+    from saccade.run.probe import _varied
+
+    seen = {}
+
+    def recording(policy, samples, *, seed):
+        seen["kinds"] = {sample.kind for sample in _varied(samples)}
+        raise ProbeFailed("enough")
+
+    monkeypatch.setattr(training, "probe", recording)
+    with pytest.raises(ProbeFailed), RunFolder.start(tmp_path / "run") as folder:
+        training.train(micro(), folder)
+    assert seen["kinds"] == {"counting", "structure", "spatial"}
+
+
 def test_positions_that_are_off_by_one_are_found(samples, monkeypatch):
     from saccade.core.pack import Prompt
 

@@ -203,3 +203,42 @@ def test_resume_refuses_what_is_no_run_and_start_refuses_what_is(tmp_path):
     run(override(micro(), ["stages.0.steps=1", "stages.1.steps=1"]), tmp_path / "run")
     with pytest.raises(RunError, match="holds a run already"):
         RunFolder.start(tmp_path / "run")
+
+
+def test_adapters_begin_as_the_seed_says():
+    from saccade.run.train import load_policy
+
+    def first_weights(recipe: Recipe) -> dict[str, torch.Tensor]:
+        return {name: p.detach() for name, p in load_policy(recipe).model.named_parameters() if "lora_A" in name}
+
+    one, again, other = (first_weights(replace(with_lora(), seed=seed)) for seed in (0, 0, 1))
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert not any(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_an_update_of_which_nothing_is_kept_has_no_loss_and_stops_nothing(tmp_path):
+    from saccade.algo.algorithm import rloo
+
+    @reward
+    def only_some(rollout):
+        return None if int(rollout.sample.id[-1]) % 2 else float(len(rollout.text))
+
+    recipe = micro("stages.1.updates_per_rollout=3", "stages.1.max_unscored_share=1", task="counting")
+    rl = replace(recipe.stages[1], rewards=weighted((only_some, 1.0)), algorithm=rloo())
+    run(replace(recipe, stages=(rl,)), tmp_path / "run")
+    steps = [line for line in logged(tmp_path / "run") if "policy/grad_norm" in line]
+    assert len(steps) == 4
+    assert any("loss/mean" in line for line in steps)
+
+
+def test_a_resumed_run_still_says_which_rows_are_bad(tmp_path):
+    from saccade.core.sample import BadRow
+
+    recipe = micro()
+    task = replace(recipe.stages[0].task, bad_rows=(BadRow("odd-7", "has no picture"),))
+    recipe = replace(recipe, stages=(replace(recipe.stages[0], task=task), *recipe.stages[1:]))
+    run(recipe, tmp_path / "run")
+    (tmp_path / "run" / "summary.json").unlink()
+    with RunFolder.resume(tmp_path / "run") as folder:
+        summary = train(recipe, folder, is_resumed=True)
+    assert any("odd-7: has no picture" in warning for warning in summary["warnings"])

@@ -17,6 +17,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import struct
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -172,6 +173,10 @@ class Picture:
         return hash((self.sha, self.model_size))
 
 
+# What PIL raises for damaged files; the last four come from torn EXIF tags and headers.
+_DAMAGED = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error)
+
+
 # Decoded pictures that are kept: few, as a photograph takes tens of megabytes; policies keep what they made of them.
 @functools.lru_cache(maxsize=32)
 def _decode(path: Path | None, data: bytes | None) -> PIL.Image.Image:
@@ -183,7 +188,7 @@ def _decode(path: Path | None, data: bytes | None) -> PIL.Image.Image:
             image = PIL.ImageOps.exif_transpose(opened).convert("RGB")
     except FileNotFoundError:
         raise PictureError(f"picture {path} does not exist") from None
-    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
+    except (*_DAMAGED, PIL.Image.DecompressionBombError) as error:
         raise PictureError(f"picture {path or 'in memory'} cannot be decoded: {error}") from error
     digest = hashlib.sha256(f"{image.width}x{image.height}".encode())
     digest.update(image.tobytes())

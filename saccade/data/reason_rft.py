@@ -39,20 +39,29 @@ _PICTURE_FOLDERS = (".", "images", "images/train_images", "images/test_images")
 def read(folder: Path | str, task: str, split: str) -> list[dict[str, Any]]:
     """The rows of a task ("counting", "structure", "spatial") and split ("train", "id", "ood", "ood-left", ...).
 
-    DataError, naming what there is, when the folder has no such file; and as `read_rows` says.
+    DataError, naming what there is, when the folder has no such file or the file holds no rows. A row of a wrong shape
+    comes out as {id, fault}, for `ask` to refuse, so that a few bad rows do not stop the many (`Task.from_rows`).
     """
     have = files(folder)
     if (task, split) not in have:
         names = ", ".join(f"{t} {s}" for t, s in have)
         raise DataError(f"{folder} has no {task} {split} set; it has: {names}")
-    return [{**row, "task": task, "split": split} for row in read_rows(have[task, split], root=folder)]
+    path, rows = have[task, split], []
+    for number, raw in enumerate(_loaded(path)):
+        try:
+            row = _row(raw, f"{path} row {number}", Path(folder).resolve())
+        except DataError as error:
+            name = str(raw["id"]) if isinstance(raw, Mapping) and "id" in raw else f"row {number}"
+            row = {"id": name, "fault": str(error)}
+        rows.append({**row, "task": task, "split": split})
+    return rows
 
 
 def files(folder: Path | str) -> dict[tuple[str, str], Path]:
     """The data set's files by (task, split), told from their names; DataError when the folder is not such a data set."""
     folder = Path(folder)
     if not folder.is_dir():
-        raise DataError(f"data folder {folder} does not exist")
+        raise DataError(f"data folder {folder} {'is a file, not a folder' if folder.exists() else 'does not exist'}")
     found: dict[tuple[str, str], Path] = {}
     for part in ("train_jsons", "test_jsons"):
         for path in sorted((folder / part).glob("*.json")):
@@ -74,6 +83,11 @@ def read_rows(path: Path | str, *, root: Path | str | None = None) -> list[dict[
     """
     path = Path(path)
     root = Path(root) if root else path.resolve().parent.parent
+    return [_row(row, f"{path} row {number}", root.resolve()) for number, row in enumerate(_loaded(path))]
+
+
+def _loaded(path: Path) -> list[Any]:
+    """The rows as they stand in the file. DataError, naming it, where they cannot be had."""
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -84,7 +98,7 @@ def read_rows(path: Path | str, *, root: Path | str | None = None) -> list[dict[
         raise DataError(f"{path} is not JSON (line {error.lineno}, column {error.colno}): {error.msg}") from None
     if not isinstance(rows, list):
         raise DataError(f"{path} must hold a list of rows, got {type(rows).__name__}")
-    return [_row(row, f"{path} row {number}", root.resolve()) for number, row in enumerate(rows)]
+    return rows
 
 
 def _row(row: Any, where: str, root: Path) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def train(
 
     `policy` is the recipe's model where the caller has loaded it already.
     """
-    run = _Run(recipe, folder, policy or TransformersPolicy.load(recipe.model))
+    run = _Run(recipe, folder, policy or load_policy(recipe))
     checkpoint = folder.latest_checkpoint() if is_resumed else None
     folder.rewind(checkpoint)
     state = checkpoint.training_state() if checkpoint else {}
@@ -57,6 +57,7 @@ def train(
         run.policy.restore(checkpoint.path)
     run.live = Live(recipe.total_steps, done=run.steps_done)
     try:
+        run.warn_of_bad_rows()
         if checkpoint:
             run.live.say(f"resumed from {checkpoint.name}: {run.steps_done} of {recipe.total_steps} steps are done")
         else:
@@ -66,6 +67,12 @@ def train(
         return run.close()
     finally:
         run.live.close()
+
+
+def load_policy(recipe: Recipe) -> TransformersPolicy:
+    """The recipe's model. What loading draws at random, the first weights of adapters, follows from the run's seed."""
+    seed_everything(derive(recipe.seed, "model"))
+    return TransformersPolicy.load(recipe.model)
 
 
 class _Run:
@@ -82,8 +89,8 @@ class _Run:
         """Over all stages."""
         return sum(stage.steps for stage in self.recipe.stages[: self.progress.stage]) + self.progress.step
 
-    def open(self) -> None:
-        """Before the first step: is the data whole, does the model compute what it should, how good is it already."""
+    def warn_of_bad_rows(self) -> None:
+        """Count and name the rows that cannot be read, in every leg of a run that is resumed, so that its summary has them."""
         for task in self._tasks():
             if task.bad_rows:
                 first = task.bad_rows[0]
@@ -91,7 +98,10 @@ class _Run:
                     f"{len(task.bad_rows)} of {len(task) + len(task.bad_rows)} rows of {task.name} ({task.split}) cannot "
                     f"be read and are left out; the first is {first.id}: {first.why}"
                 )
-        samples = [sample for stage in self.recipe.stages for sample in stage.task.samples[:8]]
+
+    def open(self) -> None:
+        """Before the first step: does the model compute what it should, and how good is it already."""
+        samples = [sample for stage in self.recipe.stages for sample in stage.task]
         self.live.note("checking that pictures reach the model")
         found = probe(self.policy, samples, seed=derive(self.recipe.seed, "probe"))
         self.folder.append_metrics({"run/stage": "probe", "run/step": 0, **found})
@@ -192,7 +202,7 @@ class _Run:
         tokens = sum(rollout.n_sampled for group in groups for rollout in group.rollouts)
         return {
             **metrics,
-            **{key: fmean(one[key] for one in learned) for key in learned[0]},
+            **_means(learned),
             "time/step": seconds,
             "speed/tokens_per_second": tokens / seconds,
         }
@@ -208,7 +218,7 @@ class _Run:
         names = ", ".join(list(rows)[:3]) + (", ..." if len(rows) > 3 else "")
         return RunError(
             f"step {step} of stage {stage.name!r} is not finite: {fault}; the {len(fault.rollouts)} rollouts it comes from "
-            f"(samples {names}) are saved in {path}; look at them, or lower the learning rate and resume"
+            f"(samples {names}) are saved in {path}; look at them, or start a new run with a lower learning rate"
         )
 
     # ---- measuring
@@ -274,6 +284,12 @@ def _split(groups: Sequence[Group], parts: int) -> list[list[Group]]:
     """The groups in order, in so many parts of nearly equal size."""
     bounds = [round(i * len(groups) / parts) for i in range(parts + 1)]
     return [list(groups[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+
+
+def _means(learned: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Each metric's mean over the updates that have it: one of which nothing was kept has no loss."""
+    keys = dict.fromkeys(key for one in learned for key in one)
+    return {key: fmean(one[key] for one in learned if key in one) for key in keys}
 
 
 def _first(credit: Any) -> float:

@@ -42,8 +42,10 @@ def ask(row: Mapping[str, Any]) -> Sample:
     """The Sample of one row of `saccade.data.reason_rft`. Bad rows raise DataError or PictureError with what is wrong.
 
     `target` is the gold answer as text (without tags), `solution` the worked one, `kind` counting, structure or spatial.
-    A row with `has_prompt` (a ShareGPT row) already says how to answer, and is asked as it stands.
+    A row that the reader could not make sense of holds its `fault`. A row with `has_prompt` (a ShareGPT row) already says how to answer, and is asked as it stands.
     """
+    if "fault" in row:
+        raise DataError(row["fault"])
     kind = task_of(row)
     answer = str(row["answer"]).strip()
     if not answer:
