@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("eval", help="score a run, or any model, on a recipe's held-out sets")
     evaluate.add_argument("what", help="a run's folder, or a recipe's name together with --model")
     _add_settings(evaluate)
-    evaluate.add_argument("--checkpoint", default="best", help="of a run: best (default), last, or a checkpoint's name")
+    evaluate.add_argument("--checkpoint", help="of a run: best (default), last, or a checkpoint's name")
     _add_threads(evaluate)
 
     export = commands.add_parser("export", help="write an ordinary Hugging Face checkpoint folder (LoRA merged)")
@@ -71,13 +71,13 @@ def _add_recipe(parser: argparse.ArgumentParser, *, is_optional: bool = False) -
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="tiny", help="a Hugging Face name or folder (default: the embedded tiny model)")
+    parser.add_argument("--model", help="a Hugging Face name or folder (default: the embedded tiny model)")
     parser.add_argument("--data", type=Path, help="a data folder in the published format (default: the embedded miniature)")
     parser.add_argument("--with", dest="options", action="append", default=[], metavar="KEY=VALUE",
                         help="an option of the recipe, such as variant=rft_zero (repeatable)")  # fmt: skip
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="PATH=VALUE",
                         help="change a number of the recipe, such as stages.0.steps=10 (repeatable; `show` lists the paths)")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="decides everything random in the run (default: 0)")
+    parser.add_argument("--seed", type=int, help="decides everything random in the run (default: 0)")
 
 
 def _add_threads(parser: argparse.ArgumentParser) -> None:

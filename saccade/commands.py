@@ -40,6 +40,7 @@ def _is_expected(error: Exception) -> bool:
     from saccade.core.reward import RewardError
     from saccade.core.sample import DataError
     from saccade.policy.families import UnsupportedModel
+    from saccade.policy.protocol import NotFinite
     from saccade.policy.reader import PictureMismatch
     from saccade.run.files import RunError
     from saccade.run.overrides import OverrideError
@@ -48,7 +49,7 @@ def _is_expected(error: Exception) -> bool:
 
     return isinstance(
         error,
-        (DataError, OverrideError, PictureError, PictureMismatch, ProbeFailed, RewardError, RunError,
+        (DataError, NotFinite, OverrideError, PictureError, PictureMismatch, ProbeFailed, RewardError, RunError,
          TooManyUnscored, UnsupportedModel),
     )  # fmt: skip
 
@@ -70,17 +71,24 @@ def show(options: argparse.Namespace) -> None:
 
 def train(options: argparse.Namespace) -> None:
     """Train a recipe in a new run folder, or go on with the run in one."""
-    from saccade.policy.transformers_policy import TransformersPolicy
     from saccade.run.folder import RunFolder, new_run_path
     from saccade.run.report import print_report
+    from saccade.run.train import load_policy
     from saccade.run.train import train as train_recipe
 
     if (options.recipe is None) == (options.resume is None):
         raise UsageError("name a recipe to train (`saccade list`), or a run's folder with --resume, one of the two")
-    request = _request(options) if options.resume is None else RunFolder(options.resume).command()
+    if options.resume is None:
+        request = _request(options)
+    else:
+        _refuse(options, _SETTINGS | {"--out": "out", "--threads": "threads"}, why="--resume goes on with what the run began with")
+        request = RunFolder(options.resume).command()
+        if summary := RunFolder(options.resume).summary():
+            print(f"{options.resume} is finished; nothing is left to do", file=sys.stderr)
+            return print_report(summary, options.resume)
     _prepare(request["threads"])
     recipe = _recipe(request)
-    policy = TransformersPolicy.load(recipe.model)  # before the folder is made: a model that does not load leaves nothing behind
+    policy = load_policy(recipe)  # before the folder is made: a model that does not load leaves nothing behind
     if options.resume is None:
         folder = RunFolder.start(options.out or new_run_path(recipe.name))
         folder.write_command(request)
@@ -103,13 +111,18 @@ def evaluate(options: argparse.Namespace) -> None:
     path = Path(options.what)
     checkpoint = None
     if path.is_dir():
+        _refuse(options, _SETTINGS, except_for="--set", why=f"{path} is a run and says them itself")
         folder = RunFolder(path)
         request = folder.command()
-        checkpoint = folder.checkpoint(options.checkpoint)
-    else:
+        request["settings"] = [*request["settings"], *options.settings]
+        checkpoint = folder.checkpoint(options.checkpoint or "best")
+    elif options.what in catalog.recipes():
+        _refuse(options, {"--checkpoint": "checkpoint"}, why=f"{options.what} is a recipe and has no checkpoints")
         options.recipe = options.what
         request = _request(options)
-    _prepare(options.threads or request["threads"])
+    else:
+        raise UsageError(f"{options.what} is neither a run's folder nor a recipe; have: {', '.join(catalog.recipes())}")
+    _prepare(request["threads"] if options.threads is None else _threads(options))
     recipe = _recipe(request)
     policy = TransformersPolicy.load(recipe.model)
     if checkpoint:
@@ -139,18 +152,26 @@ def export(options: argparse.Namespace) -> None:
 _COMMANDS = {"list": list_recipes, "show": show, "train": train, "eval": evaluate, "export": export}
 
 
+_SETTINGS = {"--model": "model", "--data": "data", "--with": "options", "--set": "settings", "--seed": "seed"}
+
+
+def _refuse(options: argparse.Namespace, flags: dict[str, str], *, why: str, except_for: str = "") -> None:
+    """UsageError if one of these flags was given, where it would do nothing."""
+    given = [flag for flag, name in flags.items() if flag != except_for and getattr(options, name) not in (None, [])]
+    if given:
+        raise UsageError(f"{why}; leave out {', '.join(given)}")
+
+
 def _request(options: argparse.Namespace) -> dict[str, Any]:
     """What was asked for, as plain values that a run folder can remember."""
-    if getattr(options, "threads", None) is not None and options.threads < 1:
-        raise UsageError(f"--threads must be at least 1, got {options.threads}")
     return {
         "recipe": options.recipe,
-        "model": options.model,
+        "model": "tiny" if options.model is None else options.model,
         "data": str(options.data.resolve()) if options.data else None,
         "options": options.options,
         "settings": options.settings,
-        "seed": options.seed,
-        "threads": _default_threads() if getattr(options, "threads", None) is None else options.threads,
+        "seed": options.seed or 0,
+        "threads": _threads(options),
     }
 
 
@@ -168,7 +189,13 @@ def _recipe(request: dict[str, Any]) -> Any:
     return override(made, request["settings"])
 
 
-def _default_threads() -> int:
+def _threads(options: argparse.Namespace) -> int:
+    """What --threads says, else one per core."""
+    threads = getattr(options, "threads", None)
+    if threads is not None:
+        if threads < 1:
+            raise UsageError(f"--threads must be at least 1, got {threads}")
+        return threads
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, 8)
 

@@ -88,7 +88,21 @@ def test_export_writes_what_plain_transformers_loads(finished, tmp_path, capsys)
         (("train", "reason_rft", "--threads", "0"), "--threads"),
         (("train", "reason_rft", "--set", "stages.1.siblings=1"), "at least 2 siblings"),
         (("train", "reason_rft", "--set", "stages.1.sampling.top_p=0.9"), "whole distribution"),
-        (("eval", "/nowhere"), "/nowhere"),
+        (("eval", "/nowhere"), "/nowhere is neither a run's folder nor a recipe"),
+        (("eval", "reason_rft", "--checkpoint", "last"), "leave out --checkpoint"),
+        (("eval", "reason_rft", "--threads", "-1"), "--threads must be at least 1"),
+        (("train", "--resume", "runs/any", "--set", "stages.1.steps=9", "--seed", "3"), "leave out --set, --seed"),
+        (("train", "reason_rft", "--data", __file__), "is a file, not a folder"),
+        (("train", "reason_rft", "--out", f"{__file__}/run"), "cannot make the run's folder"),
+        (("train", "reason_rft", "--set", "model.device=abacus"), "device 'abacus' cannot be used"),
+        (("train", "reason_rft", "--set", "stages.0.batch=0"), "batch of stage 'sft' must be at least 1"),
+        (("train", "reason_rft", "--set", "stages.1.steps=-1"), "steps of stage 'rl' must be at least 1"),
+        (("train", "reason_rft", "--set", "stages.0.updates_per_rollout=0"), "there is no stages.0.updates_per_rollout"),
+        (("train", "reason_rft", "--set", "stages.0.name=a/b"), "stage name may hold letters"),
+        (("train", "reason_rft", "--set", "stages.0.optimization.lr=inf"), "finite lr"),
+        (("train", "reason_rft", "--set", "stages.0.optimization.beta1=2"), "beta1"),
+        (("train", "reason_rft", "--set", "evaluations.0.attempts=0"), "at least 1 attempt"),
+        (("train", "reason_rft", "--set", "evaluations.0.max_tokens=0"), "max_tokens >= 1"),
         (("export", "/nowhere", "--to", "/tmp/never"), "holds no run"),
     ],
 )
@@ -99,6 +113,33 @@ def test_mistakes_get_one_sentence(words, says, capsys, tmp_path, monkeypatch):
     assert says in err
     assert "Traceback" not in err and len(err.strip().splitlines()) <= 3
     assert not (tmp_path / "runs").exists() or not any((tmp_path / "runs").iterdir()), "a run that never began left a folder"
+
+
+def test_a_finished_run_is_not_run_again(finished, capsys):
+    before = (finished / "metrics.jsonl").read_bytes()
+    status, out, err = run("train", "--resume", str(finished), capsys=capsys)
+    assert status == 0 and "is finished" in err and "counting-ood-more" in out
+    assert (finished / "metrics.jsonl").read_bytes() == before
+    status, _, err = run("eval", str(finished), "--model", "tiny", "--data", "x", capsys=capsys)
+    assert status == 2 and "leave out --model, --data" in err
+
+
+def test_data_without_test_sets_reports_its_validation_set(tmp_path, capsys):
+    import shutil
+
+    folder = tmp_path / "rows"
+    shutil.copytree(rows(), folder)
+    shutil.rmtree(folder / "test_jsons")
+    words = ["train", "reason_rft", "--data", str(folder), "--with", "task=counting", "--out", str(tmp_path / "run"), "--threads", "1"]
+    status, out, _ = run(*words, *QUICK, capsys=capsys)
+    assert status == 0 and "val " in out
+
+
+def test_a_torn_command_file_is_named(tmp_path, capsys):
+    (tmp_path / "command.json").write_text("{torn")
+    for words in (("train", "--resume", str(tmp_path)), ("eval", str(tmp_path)), ("export", str(tmp_path), "--to", str(tmp_path / "m"))):
+        status, _, err = run(*words, capsys=capsys)
+        assert status == 1 and "command.json is not JSON" in err
 
 
 def test_a_misshapen_row_is_counted_and_named_and_the_others_train(tmp_path, capsys):

@@ -156,6 +156,23 @@ def test_a_nan_stops_the_run_and_saves_the_offending_rows(tmp_path):
     assert all(math.isfinite(v) for line in logged(tmp_path / "run") for v in line.values() if isinstance(v, float))
 
 
+@pytest.mark.parametrize("stage", ["sft", "rl"])
+def test_a_nan_that_only_sampling_meets_stops_the_run_too(tmp_path, stage):
+    from saccade.core.rollout import Rollout
+
+    @reward
+    def length(rollout: Rollout):
+        return float(len(rollout.text))
+
+    # The last step of a stage destroys the weights; what comes next is sampling, for an evaluation or for stage rl.
+    recipe = micro(f"stages.{['sft', 'rl'].index(stage)}.optimization.lr=1e30", "stages.0.steps=1", "stages.0.optimization.warmup_steps=0")
+    recipe = replace(recipe, stages=(recipe.stages[0], replace(recipe.stages[1], rewards=weighted((length, 1.0)))))
+    with pytest.raises(RunError, match="is not finite: the log-probs of .* answers as they were sampled"):
+        run(recipe, tmp_path / "run")
+    saved = next((tmp_path / "run").glob(f"offenders-{stage}-*.jsonl"))
+    assert [json.loads(line)["sample"] for line in saved.read_text().splitlines()]
+
+
 def test_too_many_unscored_rollouts_stop_the_run(tmp_path):
     from saccade.run.stage import TooManyUnscored
 

@@ -142,7 +142,10 @@ def _bound_pixels(processor: Any, spec: ModelSpec, family: Family) -> None:
 def _device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise UnsupportedModel(f"the device {name!r} cannot be used here: {_first_line(error)}; take auto or cpu") from error
 
 
 def _why_no_config(path: str, error: Exception) -> str:

@@ -16,10 +16,18 @@ from torch import Tensor
 
 from saccade.core.pack import Branch, Pack
 from saccade.core.picture import Picture
-from saccade.core.rollout import Group
+from saccade.core.rollout import Group, Rollout
 from saccade.core.sample import Sample
 from saccade.policy.logprobs import LogProbs
 from saccade.policy.spec import ModelSpec, Optimization, Sampling
+
+
+class NotFinite(RuntimeError):
+    """Log-probs or gradients that are NaN or infinite. `rollouts` are those that they belong to."""
+
+    def __init__(self, message: str, rollouts: Sequence[Rollout]) -> None:
+        super().__init__(message)
+        self.rollouts = tuple(rollouts)
 
 
 class Policy(Protocol):
@@ -29,7 +37,7 @@ class Policy(Protocol):
     optimizer: torch.optim.Optimizer | None
 
     def sample(self, samples: Sequence[Sample], *, n: int, sampling: Sampling, seed: int) -> list[Group]:
-        """`n` unscored rollouts of each sample, in order; the same seed gives the same rollouts."""
+        """`n` unscored rollouts of each sample, in order; the same seed gives the same rollouts. NotFinite if log-probs are."""
 
     def seen(self, sample: Sample) -> tuple[Picture, ...]:
         """The sample's pictures with the sizes at which the model sees them."""

@@ -111,7 +111,8 @@ def _pick(weight_LV: Tensor, generator: torch.Generator) -> Tensor:
     total_L1 = sum_LV[:, -1:]
     drawn_L1 = torch.rand(total_L1.shape, dtype=torch.float64, device=total_L1.device, generator=generator) * total_L1
     drawn_L1 = torch.minimum(drawn_L1, torch.nextafter(total_L1, torch.zeros_like(total_L1)))
-    return torch.searchsorted(sum_LV, drawn_L1, right=True)[:, 0]
+    # Where weights are NaN it finds no place; the token's log-prob, NaN as well, tells.
+    return torch.searchsorted(sum_LV, drawn_L1, right=True)[:, 0].clamp_(max=sum_LV.shape[-1] - 1)
 
 
 def _truncated(logp_LV: Tensor, sampling: Sampling) -> Tensor:

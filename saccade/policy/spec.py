@@ -91,6 +91,14 @@ class Optimization:
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
 
+    def __post_init__(self) -> None:
+        is_sound = 0 <= self.lr < math.inf and self.warmup_steps >= 0 and 0 <= self.beta1 < 1 and 0 <= self.beta2 < 1
+        if not (is_sound and self.eps > 0 and self.weight_decay >= 0 and self.max_grad_norm > 0):
+            raise ValueError(
+                "optimization needs a finite lr >= 0, warmup_steps >= 0, beta1 and beta2 from 0 to below 1, eps > 0, "
+                f"weight_decay >= 0 and max_grad_norm > 0, got {self}"
+            )
+
     def lr_at(self, step: int, *, total: int) -> float:
         """The learning rate of a step (counted from 0) of a stage with `total` steps."""
         if step < self.warmup_steps:

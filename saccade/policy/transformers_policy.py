@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from saccade.policy import attention
 from saccade.policy.families import Family
 from saccade.policy.loading import load_model, vision_token_ids
 from saccade.policy.logprobs import LogProbs, allowed_logits, token_logprobs
+from saccade.policy.protocol import NotFinite
 from saccade.policy.reader import TEXT_KEYS, PictureMismatch, Reader
 from saccade.policy.sampler import Attempt, sample_wave
 from saccade.policy.spec import ModelSpec, Optimization, Sampling
@@ -82,7 +84,10 @@ class TransformersPolicy:
     # ---- sampling
 
     def sample(self, samples: Sequence[Sample], *, n: int, sampling: Sampling, seed: int) -> list[Group]:
-        """`n` rollouts of each sample, unscored, as Groups in order. The same seed gives the same rollouts."""
+        """`n` rollouts of each sample, unscored, as Groups in order. The same seed gives the same rollouts.
+
+        NotFinite where the model's logits are.
+        """
         generator = torch.Generator(self.device).manual_seed(seed)
         prompts = [self.encode(sample) for sample in samples]
         attempts: list[list[Attempt]] = [[]] * len(samples)
@@ -90,10 +95,15 @@ class TransformersPolicy:
             drawn = self._sample_wave([prompts[i] for i in wave], n, sampling, generator)
             for i, rows in zip(wave, drawn, strict=True):
                 attempts[i] = rows
-        return [
+        groups = [
             Group(sample=s, rollouts=tuple(self._rollout(s, a) for a in rows))
             for s, rows in zip(samples, attempts, strict=True)
         ]
+        broken = [r for group in groups for r in group.rollouts if not math.isfinite(math.fsum(r.logp_T))]
+        if broken:
+            names = ", ".join(dict.fromkeys(r.sample.id for r in broken))
+            raise NotFinite(f"the log-probs of {len(broken)} answers as they were sampled, to {names}, are not finite", broken)
+        return groups
 
     def _waves(self, prompts: Sequence[Prompt], n: int, sampling: Sampling) -> Iterator[list[int]]:
         """Indices of prompts that are sampled together: similar lengths, within the token budget."""

@@ -136,7 +136,7 @@ def write_model(path: Path, write: Callable[[Path], None]) -> None:
         reason = _disk_fault(error, path.parent)
         if reason is None:
             raise
-        raise RunError(f"cannot write the model into {path}: {reason}; {MAKE_ROOM}") from error
+        raise RunError(f"cannot write the model into {path}: {reason}; mend that, or choose another folder") from error
     finally:
         shutil.rmtree(temp, ignore_errors=True)
 

@@ -38,6 +38,15 @@ class Evaluation:
     is_shifted: bool = False
     selects: bool = False
 
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise ValueError(f"evaluation {self.name!r} needs at least 1 attempt at each sample, got {self.attempts}")
+        self.sampling(self.temperature)
+
+    def sampling(self, temperature: float) -> Sampling:
+        """How its answers are drawn at a temperature, 0 for the greedy ones."""
+        return Sampling(temperature=temperature, max_tokens=self.max_tokens)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
@@ -90,8 +99,7 @@ def measure(policy: Policy, evaluation: Evaluation, *, seed: int) -> Measured:
 def _answers(
     policy: Policy, evaluation: Evaluation, samples: Sequence[Sample], *, n: int, temperature: float, seed: int
 ) -> list[Group]:
-    sampling = Sampling(temperature=temperature, max_tokens=evaluation.max_tokens)
-    groups = policy.sample(samples, n=n, sampling=sampling, seed=seed)
+    groups = policy.sample(samples, n=n, sampling=evaluation.sampling(temperature), seed=seed)
     names = {reward.name: reward for reward in (evaluation.score, *evaluation.shares)}
     rewards = Rewards(tuple(Term(reward, 1.0) for reward in names.values()))
     return asyncio.run(rewards.score(groups, progress=1.0))

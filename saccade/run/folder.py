@@ -55,7 +55,7 @@ def new_run_path(recipe: str, *, root: Path | str = "runs") -> Path:
     while True:
         path = Path(root) / f"{recipe}-{date}-{number}"
         try:
-            path.mkdir(parents=True)
+            _make(path)
             return path
         except FileExistsError:
             number += 1
@@ -78,7 +78,7 @@ class RunFolder:
         folder = cls(path, say=say)
         if folder.path.exists() and not folder.path.is_dir():
             raise RunError(f"{folder.path} is a file; a run needs a folder")
-        folder.path.mkdir(parents=True, exist_ok=True)
+        _make(folder.path, exist_ok=True)
         folder._take_lock()
         if folder.holds_run:
             folder.close()
@@ -250,7 +250,10 @@ class RunFolder:
         path = self.path / "command.json"
         if not path.exists():
             raise RunError(f"{self.path} holds no run (no command.json is in it); name a folder that `saccade train` made")
-        return json.loads(path.read_bytes())
+        try:
+            return json.loads(path.read_bytes())
+        except ValueError as error:
+            raise RunError(f"{path} is not JSON ({error}); put the original back") from error
 
     def summary(self) -> dict[str, Any] | None:
         """What summary.json says, None where there is none yet."""
@@ -290,6 +293,16 @@ class RunFolder:
         for log in (self._metrics, self._rollouts):
             if cut := log.open():
                 self.say(f"{log.path.name} ended in a torn line of {cut} bytes, which is dropped.")
+
+
+def _make(path: Path, *, exist_ok: bool = False) -> None:
+    """Make a folder. FileExistsError as usual, RunError for every other refusal."""
+    try:
+        path.mkdir(parents=True, exist_ok=exist_ok)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise RunError(f"cannot make the run's folder {path}: {error.strerror}; choose another with --out") from error
 
 
 def _check_metric(key: str, value: Any) -> None:

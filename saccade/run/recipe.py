@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,8 @@ class Recipe:
         for kind, names in (("stage", [s.name for s in self.stages]), ("evaluation", [e.name for e in self.evaluations])):
             if len(set(names)) != len(names):
                 raise ValueError(f"{kind} names must differ, got {names}")
+            _require_file_names(kind, names)
+        _require_file_names("recipe", [self.name])
         selectors = {f"eval/{e.name}/{mode}" for e in self.evaluations if e.selects for mode in ("greedy", "sampled")}
         if self.best_by and self.best_by not in selectors:
             raise ValueError(
@@ -59,9 +62,15 @@ class Recipe:
         return {path: _plain(value) for path, value in flatten(self).items()}
 
 
-
 RecipeMaker = Callable[..., Recipe]
 """recipe(model=..., data=..., variant=..., seed=...) -> Recipe: what every recipe module offers."""
+
+
+def _require_file_names(kind: str, names: Sequence[str]) -> None:
+    """They become names of folders, of checkpoints and of metrics."""
+    for name in names:
+        if not re.fullmatch(r"\w[\w.-]*", name):
+            raise ValueError(f"a {kind} name may hold letters, digits, '-', '_' and '.' only, got {name!r}")
 
 
 def _plain(value: Any) -> Any:

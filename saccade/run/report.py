@@ -14,15 +14,21 @@ FIXED = ("greedy", "sampled", "tokens", "truncated")  # an evaluation's metrics 
 
 def print_report(summary: dict[str, Any], path: Path) -> None:
     """The tables before -> after per reported set, and where the run is."""
-    reported = {name: found for name, found in summary["evaluations"].items() if not found["selects"]}
-    for mode, title in (("sampled", "Sampled answers"), ("greedy", "Greedy answers")):
-        print(f"\n{title}: score before training and after (checkpoint {summary['chosen']}); * is out of distribution")
-        print_table([_row(name + "*" * found["is_shifted"], found, mode) for name, found in reported.items()])
-    print("\nOf the sampled answers, in %, before > after")
-    print("\n".join(_share_lines(reported)))
+    measured = summary["evaluations"]
+    reported = {name: found for name, found in measured.items() if not found["selects"]} or measured
+    if reported:
+        _print_tables(summary["chosen"], reported)
     minutes, seconds = divmod(round(summary["seconds"]), 60)
     print(f"\n{minutes} min {seconds} s; everything is in {path}")
     print(f"saccade export {path} --to FOLDER writes the model as an ordinary Hugging Face checkpoint")
+
+
+def _print_tables(chosen: str, reported: dict[str, Any]) -> None:
+    for mode, title in (("sampled", "Sampled answers"), ("greedy", "Greedy answers")):
+        print(f"\n{title}: score before training and after (checkpoint {chosen}); * is out of distribution")
+        print_table([_row(name + "*" * found["is_shifted"], found, mode) for name, found in reported.items()])
+    print("\nOf the sampled answers, in %, before > after")
+    print("\n".join(_share_lines(reported)))
 
 
 def print_measured(found: Measured) -> None:

@@ -34,12 +34,14 @@ class SFT:
     batch: int
     optimization: Optimization
     algorithm: Algorithm = field(default_factory=sft)
-    updates_per_rollout: int = 1
-    temperature: float = 1.0
-    was_sampled: bool = False
+    # What every stage says of itself, and imitation cannot change.
+    updates_per_rollout: int = field(default=1, init=False)
+    temperature: float = field(default=1.0, init=False)
+    was_sampled: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         _require_samples(self.name, self.task)
+        _require_counts(self.name, steps=self.steps, batch=self.batch)
         without = [sample.id for sample in self.task if sample.solution is None]
         if without:
             raise DataError(
@@ -72,10 +74,11 @@ class RL:
     optimization: Optimization
     updates_per_rollout: int = 1
     max_unscored_share: float = 0.2
-    was_sampled: bool = True
+    was_sampled: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
         _require_samples(self.name, self.task)
+        _require_counts(self.name, steps=self.steps, prompts=self.prompts)
         if self.siblings < 2:
             raise ValueError(f"a group needs at least 2 siblings to compare, got {self.siblings}")
         if not self.sampling.is_whole:
@@ -135,6 +138,12 @@ def rollout_metrics(groups: Sequence[Group], rewards: Rewards) -> dict[str, floa
 def _require_samples(stage: str, task: Task) -> None:
     if not len(task):
         raise DataError(f"stage {stage!r} has no samples to train on; give it a larger data set, or drop the stage")
+
+
+def _require_counts(stage: str, **counts: int) -> None:
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name} of stage {stage!r} must be at least 1, got {count}")
 
 
 def _imitated(policy: Policy, sample: Sample) -> Group:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -25,17 +24,7 @@ from saccade.algo.algorithm import Algorithm
 from saccade.algo.weights import Weigh
 from saccade.core.pack import Pack
 from saccade.core.rollout import Group, Rollout
-
-if TYPE_CHECKING:
-    from saccade.policy.protocol import Policy
-
-
-class NotFinite(RuntimeError):
-    """A loss or gradient that is NaN or infinite. `rollouts` are those whose log-probs were, or all of the step's."""
-
-    def __init__(self, message: str, rollouts: Sequence[Rollout]) -> None:
-        super().__init__(message)
-        self.rollouts = tuple(rollouts)
+from saccade.policy.protocol import NotFinite, Policy
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import Any
 
 from saccade.core.rollout import Group
-from saccade.policy.protocol import Policy
+from saccade.policy.protocol import NotFinite, Policy
 from saccade.policy.transformers_policy import TransformersPolicy
 from saccade.run.checkpoint import write_model
 from saccade.run.environment import environment
@@ -25,7 +25,7 @@ from saccade.run.probe import probe
 from saccade.run.recipe import Recipe
 from saccade.run.seeds import derive, seed_everything
 from saccade.run.stage import Stage
-from saccade.run.step import NotFinite, old_logprobs, optimizer_step
+from saccade.run.step import old_logprobs, optimizer_step
 
 
 @dataclass
@@ -65,6 +65,8 @@ def train(
         for index in range(run.progress.stage, len(recipe.stages)):
             run.stage(recipe.stages[index], optimizer_state=state.pop("optimizer", None))
         return run.close()
+    except NotFinite as fault:
+        raise run.kept(fault) from fault
     finally:
         run.live.close()
 
@@ -180,21 +182,18 @@ class _Run:
         old = old_logprobs(policy, groups, temperature=stage.temperature) if len(parts) > 1 else None
         learned = []
         for part in parts:
-            try:
-                learned.append(
-                    optimizer_step(
-                        policy,
-                        part,
-                        algorithm=stage.algorithm,
-                        progress=step / stage.steps,
-                        lr=stage.optimization.lr_at(step, total=stage.steps),
-                        temperature=stage.temperature,
-                        old_logps=old,
-                        was_sampled=stage.was_sampled,
-                    )
+            learned.append(
+                optimizer_step(
+                    policy,
+                    part,
+                    algorithm=stage.algorithm,
+                    progress=step / stage.steps,
+                    lr=stage.optimization.lr_at(step, total=stage.steps),
+                    temperature=stage.temperature,
+                    old_logps=old,
+                    was_sampled=stage.was_sampled,
                 )
-            except NotFinite as fault:
-                raise self._kept(fault, stage) from fault
+            )
         if stage.was_sampled:
             advantages = [[_first(credit) for credit in row] for row in stage.algorithm.credit(groups)]
             self.folder.append_rollouts(groups, step=step + 1, stage=stage.name, advantages=advantages)
@@ -207,13 +206,14 @@ class _Run:
             "speed/tokens_per_second": tokens / seconds,
         }
 
-    def _kept(self, fault: NotFinite, stage: Stage) -> RunError:
+    def kept(self, fault: NotFinite) -> RunError:
         """The offending rows saved, and the sentence that names them."""
+        stage = self.recipe.stages[min(self.progress.stage, len(self.recipe.stages) - 1)]
         rows: dict[str, list] = {}
         for rollout in fault.rollouts:
             rows.setdefault(rollout.sample.id, []).append(rollout)
         groups = [Group(sample=some[0].sample, rollouts=tuple(some)) for some in rows.values()]
-        step = self.progress.step + 1
+        step = min(self.progress.step + 1, stage.steps)
         path = self.folder.save_offenders(groups, step=step, stage=stage.name)
         names = ", ".join(list(rows)[:3]) + (", ..." if len(rows) > 3 else "")
         return RunError(
