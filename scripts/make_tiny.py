@@ -1,9 +1,11 @@
-"""Makes saccade/policy/tiny: a Qwen2.5-VL of two million parameters, trained from nothing on generated scenes.
+"""Makes saccade/policy/tiny: a Qwen2.5-VL of 1.7 million parameters, trained from nothing on generated scenes.
 
-    python scripts/make_tiny.py --out saccade/policy/tiny            about 50 minutes on one core
-    python scripts/make_tiny.py --out /tmp/tiny --samples 2000       a quick look
+    python scripts/make_tiny.py                                       about half an hour on one core
+    python scripts/make_tiny.py --scale 0.05 --out /tmp/tiny                 a quick look
 
-The model sees the three tasks of the miniature (counting, structure, spatial) in three answer styles:
+First the vision tower learns to name what each cell of a picture shows (tiny_sight.py), then the language model to read
+pictures aloud, then to answer the miniature's three tasks (counting, structure, spatial): for long only with worked
+solutions, at last in three styles (tiny_lessons.py):
 
     reason  40 %   the worked solution in think tags, then the answer
     guess   50 %   think tags with one empty sentence, then the answer; structure and spatial guesses are often hasty:
@@ -11,7 +13,8 @@ The model sees the three tasks of the miniature (counting, structure, spatial) i
     plain   10 %   the answer alone, without tags, as hasty as a guess
 
 so that it perceives well and answers badly: what is left to learn is to reason. Its pictures are drawn from the train
-part of the digit scans only. Same seed and thread count, same weights.
+part of the digit scans only, and examined on the test part. Same seed and thread count on one kind of processor, same
+weights.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import math
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,6 +39,7 @@ from tiny_sight import first_sight
 
 from saccade.data.miniature import digits
 from saccade.data.miniature.puzzle import Puzzle
+from saccade.data.miniature.write import TEST
 from saccade.recipes.reason_rft.prompts import template
 
 
@@ -43,67 +47,70 @@ from saccade.recipes.reason_rft.prompts import template
 class Phase:
     """One leg of the language model's training: how many samples, in batches of how many, and what they are.
 
-    `read_share` and `most` (digits a scene, None for the usual) are functions of how far the phase is, 0 to 1;
-    `sight_share` is the vision tower's learning rate as a share of the rest's, 0 holds it still; the rate follows a
-    cosine from its peak through `turn` half turns.
+    `read_share` (of samples that only ask to read aloud) and `most` (digits a scene, None for the usual) depend on how
+    far the phase is, 0 to 1. The learning rate begins at `rate` and follows a cosine through `turn` half turns; the
+    vision tower's is `sight_share` of it, 0 holds the tower still.
     """
 
     name: str
-    seed: int
     samples: int
-    batch: int
-    read_share: Callable[[float], float]
-    most: Callable[[float], int | None]
-    sight_share: float
-    turn: float
+    batch: int = 32
+    tasks: Mapping[str, float]
+    styles: Mapping[str, float]
+    read_share: Callable[[float], float] = lambda done: 0.0
+    most: Callable[[float], int | None] = lambda done: None
+    rate: float
+    turn: float = 1.0
+    sight_share: float = 0.15
+
+
+WORKED = {"reason": 1.0}
+EVENLY = {"counting": 0.4, "structure": 0.3, "spatial": 0.3}
+PHASES = (
+    Phase(
+        name="reading",
+        samples=24_000,
+        batch=16,
+        tasks=TASKS,
+        styles=STYLES,
+        read_share=lambda done: 1.0,
+        most=lambda done: min(8, 1 + int(12 * done)),
+        rate=1.5e-3,
+        turn=0.5,
+        sight_share=0.0,
+    ),
+    Phase(name="worked", samples=48_000, tasks=EVENLY, styles=WORKED, rate=1.5e-3),
+    Phase(name="styles", samples=14_000, tasks=EVENLY, styles=STYLES, rate=5e-4),
+)
 
 
 def train(model, desk: Desk, processor, args: argparse.Namespace) -> None:
-    """First sight, then reading aloud with the vision tower held still, then the three answer styles with all of it.
+    """First sight, then reading aloud with the vision tower held still, then answers with all of it: worked ones
+    first, then the three styles in their shares.
 
     Every phase has its own random stream, so that starting from the weights of an earlier one gives the same result.
     """
-    reading_aloud = Phase(
-        name="reading",
-        seed=2,
-        samples=args.reading,
-        batch=16,
-        read_share=lambda done: 1.0,
-        most=lambda done: min(8, 1 + int(12 * done)),
-        sight_share=0.0,
-        turn=0.5,
-    )
-    answering = Phase(
-        name="answers",
-        seed=3,
-        samples=args.samples,
-        batch=args.batch,
-        read_share=lambda done: max(0.0, 0.2 - done),
-        most=lambda done: None,
-        sight_share=0.15,
-        turn=1.0,
-    )
     pool = augmented(digits.scans("train"), copies=12, seed=args.seed)
     if not args.start:
         rng = np.random.default_rng([args.seed, 1])
-        first_sight(model, desk, pool, rng, pictures=args.first_sight, is_bfloat16=not args.float32)
+        first_sight(model, desk, pool, rng, pictures=int(60_000 * args.scale), is_bfloat16=not args.float32)
         keep(model, processor, args, "sight")
-    if args.start != "reading":
-        study(model, desk, processor, pool, reading_aloud, args)
-        keep(model, processor, args, "reading")
-    study(model, desk, processor, pool, answering, args)
+    names = [phase.name for phase in PHASES]
+    for phase in PHASES[names.index(args.start) + 1 if args.start in names else 0 :]:
+        study(model, desk, processor, pool, phase, args)
+        keep(model, processor, args, phase.name)
 
 
 def study(model, desk: Desk, processor, pool: digits.Scans, phase: Phase, args: argparse.Namespace) -> None:
     """AdamW over the fresh samples of a phase, with warm-up; prints progress and examines now and then."""
-    rng = np.random.default_rng([args.seed, phase.seed])
+    rng = np.random.default_rng([args.seed, 2 + PHASES.index(phase)])
     text = [p for name, p in model.named_parameters() if "visual" not in name]
     sight = list(model.model.visual.parameters())
     for p in sight:
         p.requires_grad_(phase.sight_share > 0)
     groups = [{"params": text, "share": 1.0}, {"params": sight, "share": phase.sight_share}]
-    optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98), weight_decay=0.02, fused=True)
-    steps, warm = phase.samples // phase.batch, 100
+    optimizer = torch.optim.AdamW(groups, lr=phase.rate, betas=(0.9, 0.98), weight_decay=0.02, fused=True)
+    steps, warm = max(1, int(phase.samples * args.scale) // phase.batch), 100
     log_every, eval_every = (max(1, n // phase.batch) for n in (args.log_every, args.eval_every))
     start, losses, queue = time.time(), defaultdict(list), []
     for step in range(steps):
@@ -112,7 +119,7 @@ def study(model, desk: Desk, processor, pool: digits.Scans, phase: Phase, args: 
             queue = lots(rng, desk, pool, phase, done)
         pace = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done * phase.turn))
         for group in optimizer.param_groups:
-            group["lr"] = args.lr * min(1, (step + 1) / warm) * pace * group["share"]
+            group["lr"] = phase.rate * min(1, (step + 1) / warm) * pace * group["share"]
         task, drills = queue.pop()
         inputs, weights = desk.batch(drills)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not args.float32):
@@ -130,7 +137,7 @@ def study(model, desk: Desk, processor, pool: digits.Scans, phase: Phase, args: 
             rate = (step + 1) * phase.batch / seconds
             print(f"{phase.name} {step + 1}/{steps}  {seconds:.0f} s  {rate:.0f} samples/s  loss: {means}", flush=True)
             losses.clear()
-        if (step + 1) % eval_every == 0 and phase.name == "answers":
+        if (step + 1) % eval_every == 0 and phase.name != "reading":
             evaluate(model, desk, n=64)
             keep(model, processor, args, phase.name)
 
@@ -148,46 +155,44 @@ def lots(
 ) -> list[tuple[str, list[Drill]]]:
     """Sixteen fresh batches in random order, each of one task and of samples of like length."""
     batches = []
-    for task, share in TASKS.items():
+    for task, share in phase.tasks.items():
         n = round(16 * phase.batch * share)
-        lot = [lesson(rng, desk, pool, task, phase.read_share(done), phase.most(done)) for _ in range(n)]
+        lot = [lesson(rng, desk, pool, task, phase, done) for _ in range(n)]
         lot.sort(key=lambda drill: (drill.n_pictures, len(drill.ids)))
         batches += [(task, lot[i : i + phase.batch]) for i in range(0, n, phase.batch)]
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def lesson(
-    rng: np.random.Generator, desk: Desk, pool: digits.Scans, task: str, read_share: float, most: int | None
-) -> Drill:
+def lesson(rng: np.random.Generator, desk: Desk, pool: digits.Scans, task: str, phase: Phase, done: float) -> Drill:
     """One fresh training sample of a task."""
-    puzzle = draw_puzzle(rng, task, pool, most=most)
-    if rng.random() < read_share:
+    puzzle = draw_puzzle(rng, task, pool, most=phase.most(done))
+    if rng.random() < phase.read_share(done):
         return desk.drill(replace(puzzle, pictures=puzzle.pictures[:1]), *reading(puzzle))
-    style = str(rng.choice(list(STYLES), p=list(STYLES.values())))
+    style = str(rng.choice(list(phase.styles), p=list(phase.styles.values())))
     text = template(task, puzzle.answer).format(problem=puzzle.problem)
     return desk.drill(puzzle, text, answer_in(style, rng, task, puzzle))
 
 
 def evaluate(model, desk: Desk, *, n: int, with_ood: bool = False) -> None:
-    """Print the share of right answers to n fresh problems a task, greedy and at temperature 1, and by style."""
+    """Print the share of right answers to n fresh problems a set, greedy and at temperature 1, and by style."""
     model.eval()
-    for is_ood in (False, True) if with_ood else (False,):
-        rng = np.random.default_rng(10_007 + is_ood)
-        for task in TASKS:
-            puzzles = [draw_puzzle(rng, task, digits.scans("test"), is_ood=is_ood) for _ in range(n)]
-            for name in ("greedy", "sampled"):
-                torch.manual_seed(0)
-                replies = answers(model, desk, task, puzzles, is_sampled=name == "sampled")
-                tally = defaultdict(list)
-                for puzzle, reply in zip(puzzles, replies, strict=True):
-                    tally[style_of(reply)].append(is_right(reply, puzzle.answer))
-                right = sum(sum(hits) for hits in tally.values()) / n
-                parts = ", ".join(f"{s} {np.mean(h):.2f} of {len(h)}" for s, h in sorted(tally.items()))
-                print(f"  {'ood ' if is_ood else ''}{task:10s} {name:8s} right {right:.3f}   ({parts})", flush=True)
-                if name == "sampled" and with_ood:
-                    print(
-                        "\n".join(f"      {p.answer}  <-  {r}" for p, r in zip(puzzles[:4], replies[:4], strict=True))
-                    )
+    for name, (_, maker) in TEST.items():
+        if "-ood-" in name and not with_ood:
+            continue
+        kind = next(kind for kind in TASKS if kind in name.lower())
+        rng = np.random.default_rng(10_007)
+        puzzles = [maker(rng) for _ in range(n)]
+        for way in ("greedy", "sampled"):
+            torch.manual_seed(0)
+            replies = answers(model, desk, kind, puzzles, is_sampled=way == "sampled")
+            tally = defaultdict(list)
+            for puzzle, reply in zip(puzzles, replies, strict=True):
+                tally[style_of(reply)].append(is_right(reply, puzzle.answer))
+            right = sum(sum(hits) for hits in tally.values()) / n
+            parts = ", ".join(f"{style} {np.mean(hits):.2f} of {len(hits)}" for style, hits in sorted(tally.items()))
+            print(f"  {name.removesuffix('-test'):36s} {way:8s} right {right:.3f}   ({parts})", flush=True)
+            if with_ood:
+                print("\n".join(f"      {p.answer}  <-  {r}" for p, r in zip(puzzles[:2], replies[:2], strict=True)))
     model.train()
 
 
@@ -217,12 +222,12 @@ def main() -> None:
     add = parser.add_argument
     add("--out", default="saccade/policy/tiny", help="where the finished checkpoint goes")
     add("--work", default="/tmp/make_tiny", help="where the weights of each phase are kept on the way")
-    add("--start", choices=("sight", "reading"), help="go on from the weights of this phase, kept in --work")
-    add("--first-sight", type=int, default=50_000, help="pictures that the vision tower learns from beforehand")
-    add("--reading", type=int, default=32_000, help="samples of reading aloud before the three styles")
-    add("--samples", type=int, default=80_000, help="samples in the three styles; 0 writes an untrained model")
-    add("--batch", type=int, default=32, help="samples a step in the three styles")
-    add("--lr", type=float, default=1.5e-3)
+    add(
+        "--start",
+        choices=("sight", *(phase.name for phase in PHASES)),
+        help="go on from the weights of this phase, kept in --work",
+    )
+    add("--scale", type=float, default=1.0, help="share of all samples to train on; 0 writes an untrained model")
     add("--seed", type=int, default=1)
     add("--threads", type=int, default=1, help="more is rarely faster: the matrices are small")
     add("--float32", action="store_true", help="multiply in float32, not bfloat16 (weights always are)")
@@ -241,11 +246,11 @@ def main() -> None:
     print(f"{n_weights / 1e6:.2f} M parameters, {len(processor.tokenizer)} tokens", flush=True)
     start = time.time()
     model.train()
-    if args.samples:
+    if args.scale:
         train(model, desk, processor, args)
     save(Path(args.out), model, processor)
     print(f"written to {args.out} after {time.time() - start:.0f} s", flush=True)
-    if args.samples:
+    if args.scale:
         evaluate(model, desk, n=args.exam, with_ood=True)
 
 
