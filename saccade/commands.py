@@ -166,13 +166,20 @@ def _request(options: argparse.Namespace) -> dict[str, Any]:
     """What was asked for, as plain values that a run folder can remember."""
     return {
         "recipe": options.recipe,
-        "model": "tiny" if options.model is None else options.model,
+        "model": _model(options.model),
         "data": str(options.data.resolve()) if options.data else None,
         "options": options.options,
         "settings": options.settings,
         "seed": options.seed or 0,
         "threads": _threads(options),
     }
+
+
+def _model(name: str | None) -> str:
+    """A name as it stands; a folder by its whole path, so that a run resumes from anywhere."""
+    if name is None or name == "tiny":
+        return "tiny"
+    return str(Path(name).resolve()) if Path(name).is_dir() else name
 
 
 def _recipe(request: dict[str, Any]) -> Any:

@@ -135,6 +135,18 @@ def test_data_without_test_sets_reports_its_validation_set(tmp_path, capsys):
     assert status == 0 and "val " in out
 
 
+def test_a_model_folder_is_remembered_by_its_whole_path(tmp_path, monkeypatch):
+    from saccade.cli import _parser
+    from saccade.commands import _request
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "tiny").mkdir()
+    models = [_request(_parser().parse_args(["show", "reason_rft", *words]))["model"] for words in (
+        ("--model", "./mine"), ("--model", "tiny"), ("--model", "Qwen/Qwen2-VL-2B-Instruct"), ())]  # fmt: skip
+    assert models == [str(tmp_path / "mine"), "tiny", "Qwen/Qwen2-VL-2B-Instruct", "tiny"]
+
+
 def test_a_torn_command_file_is_named(tmp_path, capsys):
     (tmp_path / "command.json").write_text("{torn")
     for words in (("train", "--resume", str(tmp_path)), ("eval", str(tmp_path)), ("export", str(tmp_path), "--to", str(tmp_path / "m"))):

@@ -13,6 +13,7 @@ from transformers import AutoModelForImageTextToText
 
 from saccade.core.pack import Branch, Pack
 from saccade.policy.attention import PackStream, attending
+from saccade.policy.families import UnsupportedModel
 from saccade.policy.reader import PictureMismatch
 from saccade.policy.transformers_policy import TransformersPolicy
 from saccade.policy.spec import LoRA, ModelSpec, Optimization
@@ -291,3 +292,35 @@ def test_pixels_bounds_reach_the_processor(checkpoint):
     small = exactness.sample_of("b", *tiny_models.pictures((30, 30), seed=0), "x")
     assert load(checkpoint).encode(small).model_sizes == ((28, 28),)
     assert load(checkpoint, min_pixels=80 * 80).encode(small).model_sizes == ((84, 84),)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_plain_way_is_the_packed_ones_result_without_the_prompts_logits(family, checkpoint):
+    policy = load(checkpoint, family)
+    sizes = []
+    head = policy.model.get_output_embeddings()
+    watch = head.register_forward_hook(lambda module, inputs, output: sizes.append(output.shape[-2]))
+    for row in exactness.rows_for(policy, seed=0):
+        token_T = row.branches[0].token_T
+        sizes.clear()
+        plain_T = policy.separate_logprobs(row.sample, token_T)
+        assert max(sizes) == len(token_T) + 1
+        packed_T = policy.logprobs(Pack.of([(policy.encode(row.sample), [Branch(token_T)])])).logp_M
+        assert torch.allclose(plain_T, packed_T, atol=1e-4)
+    watch.remove()
+
+
+def test_a_solution_with_a_vision_token_is_refused(checkpoint):
+    policy = load(checkpoint)
+    token = policy.tokenizer.convert_ids_to_tokens(int(policy.forbidden[0]))
+    with pytest.raises(PictureMismatch, match="solution 'it is .* its text holds"):
+        policy.branch_of(f"it is {token}")
+
+
+@pytest.mark.parametrize("lora", [None, LoRA(rank=2)])
+def test_weights_of_another_model_are_refused_in_one_sentence(checkpoint, tmp_path, lora):
+    policy = load(checkpoint, lora=lora)
+    policy.save(tmp_path / "saved")
+    other = TransformersPolicy.load(ModelSpec(lora=lora))
+    with pytest.raises(UnsupportedModel, match="are not of the model 'tiny' as it is now"):
+        other.restore(tmp_path / "saved")

@@ -69,18 +69,17 @@ class Reader:
         chat = [
             {"role": message.role, "content": [_content(part) for part in message.parts]} for message in sample.messages
         ]
-        self._check_text(sample)
+        self._check_text("".join(message.text for message in sample.messages), of=f"sample {sample.id!r}")
         text = self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
         images = [picture.image for picture in sample.pictures]
         # Nested, as the pictures of one conversation: LLaVA-OneVision treats several pictures unlike a lone one.
         return dict(self.processor(text=[text], images=[images] if images else None, return_tensors="pt"))
 
-    def _check_text(self, sample: Sample) -> None:
-        text = "".join(message.text for message in sample.messages)
+    def _check_text(self, text: str, *, of: str) -> None:
         for token in self._vision_tokens:
             if token in text:
                 raise PictureMismatch(
-                    f"sample {sample.id!r}: its text holds {token!r}, which this model reads as part of a picture; "
+                    f"{of}: its text holds {token!r}, which this model reads as part of a picture; "
                     "remove it, pictures are given as parts of a message"
                 )
 
@@ -105,7 +104,11 @@ class Reader:
         return tuple(map(Picture.seen_at, sample.pictures, sizes)) if sizes else sample.pictures
 
     def branch_of(self, text: str) -> Branch:
-        """A written answer as the tokens that the model should have sampled, the end token included."""
+        """A written answer as the tokens that the model should have sampled, the end token included.
+
+        PictureMismatch where it holds a token that stands for pictures, which can never be sampled.
+        """
+        self._check_text(text, of=f"solution {text[:60]!r}")
         token_T = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return Branch((*token_T, self.tokenizer.eos_token_id))
 

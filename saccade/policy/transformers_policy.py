@@ -28,7 +28,7 @@ from saccade.core.picture import Picture
 from saccade.core.rollout import Group, Rollout, Stop
 from saccade.core.sample import Sample
 from saccade.policy import attention
-from saccade.policy.families import Family
+from saccade.policy.families import Family, UnsupportedModel
 from saccade.policy.loading import load_model, vision_token_ids
 from saccade.policy.logprobs import LogProbs, allowed_logits, token_logprobs
 from saccade.policy.protocol import NotFinite
@@ -186,12 +186,11 @@ class TransformersPolicy:
 
     @torch.no_grad()
     def separate_logprobs(self, sample: Sample, token_T: Sequence[int]) -> Tensor:
-        """One rollout's log-probs [T] the plain way: one row, transformers' own attention and positions, all logits.
+        """One rollout's log-probs [T] the plain way: one row, transformers' own attention, positions and logits.
 
         Slow, and independent of everything above: the probe compares the packed stream with it.
         """
         inputs = self.reader.processed(sample)
-        n = inputs["input_ids"].shape[1]
         for key in TEXT_KEYS & inputs.keys():
             fill = torch.tensor([token_T]) if key == "input_ids" else torch.full((1, len(token_T)), key == "attention_mask")
             inputs[key] = torch.cat([inputs[key], fill.to(inputs[key].dtype)], 1)
@@ -201,7 +200,8 @@ class TransformersPolicy:
         try:
             text._attn_implementation = "sdpa"
             with self._autocast():
-                logits_TV = self._hf(**inputs, use_cache=False).logits[0, n - 1 : -1]
+                # The prompt's logits are never made: a long one would take gigabytes.
+                logits_TV = self._hf(**inputs, use_cache=False, logits_to_keep=len(token_T) + 1).logits[0, :-1]
         finally:
             text._attn_implementation = ours
         logp_TV = allowed_logits(logits_TV, self.forbidden, 1.0).log_softmax(-1)
@@ -312,15 +312,26 @@ class TransformersPolicy:
         self.processor.save_pretrained(folder)
 
     def restore(self, folder: Path) -> None:
-        """Take the weights that `save` wrote into `folder`; the model stays the same object."""
+        """Take the weights that `save` wrote into `folder`; the model stays the same object.
+
+        UnsupportedModel where they are another model's: the one that the run began with was changed or replaced.
+        """
+        try:
+            if self.spec.lora is not None:
+                self._load_adapters(folder)
+            else:
+                self._load_weights(self.model, folder)
+        except RuntimeError as error:  # torch's word for names and shapes that differ
+            raise UnsupportedModel(
+                f"the weights in {folder} are not of the model {self.spec.path!r} as it is now: {str(error).splitlines()[-1].strip()}; "
+                "put back the model that the run began with"
+            ) from error
+
+    def _load_adapters(self, folder: Path) -> None:
+        from peft import set_peft_model_state_dict
         from safetensors.torch import load_file
 
-        if self.spec.lora is not None:
-            from peft import set_peft_model_state_dict
-
-            set_peft_model_state_dict(self.model, load_file(folder / "adapter_model.safetensors"))
-            return
-        self._load_weights(self.model, folder)
+        set_peft_model_state_dict(self.model, load_file(folder / "adapter_model.safetensors"))
 
     def _load_weights(self, model: nn.Module, folder: Path) -> None:
         # The widest type in the model: frozen bfloat16 weights come back exactly from float32.

@@ -18,8 +18,10 @@ Departs:
 - Several prompts share an optimizer step. The original tiles prompts and groups rewards (q1 q2 q1 q2 against q1 q1 q2 q2),
   right for one prompt per device only; here a rollout holds its own sample.
 - SFT warms up over a tenth of its steps. The original's 100 warm-up steps are the whole stage, so its rate never peaks.
-- The miniature trains the three tasks in one model, half of it counting; the paper trains one model per task.
+- The miniature trains the three tasks in one model, about a third of it each; the paper trains one model per task.
 - The best checkpoint is chosen on training rows that no stage trains on.
+- Evaluations report a greedy answer and answers sampled at temperature 1. The original samples once, at temperature 0.1 with
+  top_p 0.9 and top_k 50.
 
 Sources of numbers: P paper, C released code, L default of the library that the code ran (TRL 0.15), I inferred, O ours.
 """
@@ -50,7 +52,7 @@ TaskName = Literal["all", "counting", "structure", "spatial"]
 
 @dataclass(frozen=True, kw_only=True)
 class Numbers:
-    """What differs between the paper's scale and the miniature's. Shares of tasks only matter for task=all."""
+    """What differs between the paper's scale and the miniature's."""
 
     sft_rows: int
     sft_batch: int
