@@ -82,7 +82,7 @@ def train(options: argparse.Namespace) -> None:
         request = _request(options)
     else:
         _refuse(options, _SETTINGS | {"--out": "out", "--threads": "threads"}, why="--resume goes on with what the run began with")
-        request = RunFolder(options.resume).command()
+        request = _remembered(options.resume)
         if summary := RunFolder(options.resume).summary():
             print(f"{options.resume} is finished; nothing is left to do", file=sys.stderr)
             return print_report(summary, options.resume)
@@ -113,7 +113,7 @@ def evaluate(options: argparse.Namespace) -> None:
     if path.is_dir():
         _refuse(options, _SETTINGS, except_for="--set", why=f"{path} is a run and says them itself")
         folder = RunFolder(path)
-        request = folder.command()
+        request = _remembered(path)
         request["settings"] = [*request["settings"], *options.settings]
         checkpoint = folder.checkpoint(options.checkpoint or "best")
     elif options.what in catalog.recipes():
@@ -141,7 +141,7 @@ def export(options: argparse.Namespace) -> None:
     if options.to.exists():
         raise UsageError(f"{options.to} exists already; remove it or name another folder with --to")
     folder = RunFolder(options.run)
-    recipe = _recipe(folder.command())
+    recipe = _recipe(_remembered(options.run))
     checkpoint = folder.checkpoint(options.checkpoint)
     policy = TransformersPolicy.load(recipe.model)
     policy.restore(checkpoint.path)
@@ -173,6 +173,18 @@ def _request(options: argparse.Namespace) -> dict[str, Any]:
         "seed": options.seed or 0,
         "threads": _threads(options),
     }
+
+
+def _remembered(path: Path) -> dict[str, Any]:
+    """The request that the run in this folder was started with."""
+    from saccade.run.files import RunError
+    from saccade.run.folder import RunFolder
+
+    request = RunFolder(path).command()
+    absent = {"recipe", "model", "data", "options", "settings", "seed", "threads"} - request.keys()
+    if absent:
+        raise RunError(f"{path / 'command.json'} lacks {', '.join(sorted(absent))}; put the original back")
+    return request
 
 
 def _model(name: str | None) -> str:

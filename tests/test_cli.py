@@ -152,6 +152,10 @@ def test_a_torn_command_file_is_named(tmp_path, capsys):
     for words in (("train", "--resume", str(tmp_path)), ("eval", str(tmp_path)), ("export", str(tmp_path), "--to", str(tmp_path / "m"))):
         status, _, err = run(*words, capsys=capsys)
         assert status == 1 and "command.json is not JSON" in err
+    for text, says in (("[1]", "must hold an object, got list"), ('{"recipe": "reason_rft"}', "lacks data, model")):
+        (tmp_path / "command.json").write_text(text)
+        status, _, err = run("eval", str(tmp_path), capsys=capsys)
+        assert status == 1 and says in err
 
 
 def test_a_misshapen_row_is_counted_and_named_and_the_others_train(tmp_path, capsys):

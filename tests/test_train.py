@@ -259,3 +259,14 @@ def test_a_resumed_run_still_says_which_rows_are_bad(tmp_path):
     with RunFolder.resume(tmp_path / "run") as folder:
         summary = train(recipe, folder, is_resumed=True)
     assert any("odd-7: has no picture" in warning for warning in summary["warnings"])
+
+
+def test_a_run_without_a_sound_checkpoint_is_not_silently_begun_anew(tmp_path):
+    recipe = micro(task="counting")
+    run(recipe, tmp_path / "run")
+    for path in (tmp_path / "run" / "checkpoints").glob("*/training_state.pt"):
+        path.write_bytes(b"torn")
+    before = logged(tmp_path / "run")
+    with RunFolder.resume(tmp_path / "run", say=lambda sentence: None) as folder, pytest.raises(RunError, match="no checkpoint .* is sound"):
+        train(recipe, folder, is_resumed=True)
+    assert logged(tmp_path / "run") == before and len(list((tmp_path / "run" / "checkpoints").iterdir())) >= 2

@@ -100,7 +100,12 @@ class RunFolder:
     def holds_run(self) -> bool:
         """Whether anything worth keeping was ever written here."""
         has_lines = self._metrics.size > 0 or self._rollouts.size > 0
-        return has_lines or bool(checkpoint_paths(self._checkpoints)) or (self.path / "summary.json").exists()
+        return has_lines or self.holds_checkpoints or (self.path / "summary.json").exists()
+
+    @property
+    def holds_checkpoints(self) -> bool:
+        """Whether any was ever written here, sound or not."""
+        return bool(checkpoint_paths(self._checkpoints))
 
     def append_metrics(self, metrics: Mapping[str, float | int | str | None]) -> None:
         """Log one step. ValueError for a key that is not `area/name`, and for NaN or infinity."""
@@ -250,15 +255,12 @@ class RunFolder:
         path = self.path / "command.json"
         if not path.exists():
             raise RunError(f"{self.path} holds no run (no command.json is in it); name a folder that `saccade train` made")
-        try:
-            return json.loads(path.read_bytes())
-        except ValueError as error:
-            raise RunError(f"{path} is not JSON ({error}); put the original back") from error
+        return _read_object(path)
 
     def summary(self) -> dict[str, Any] | None:
         """What summary.json says, None where there is none yet."""
         path = self.path / "summary.json"
-        return json.loads(path.read_bytes()) if path.exists() else None
+        return _read_object(path) if path.exists() else None
 
     def close(self) -> None:
         """Stop writing and let another process in."""
@@ -293,6 +295,16 @@ class RunFolder:
         for log in (self._metrics, self._rollouts):
             if cut := log.open():
                 self.say(f"{log.path.name} ended in a torn line of {cut} bytes, which is dropped.")
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is not JSON ({error}); put the original back") from error
+    if not isinstance(found, dict):
+        raise RunError(f"{path} must hold an object, got {type(found).__name__}; put the original back")
+    return found
 
 
 def _make(path: Path, *, exist_ok: bool = False) -> None:

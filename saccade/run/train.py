@@ -50,6 +50,11 @@ def train(
     """
     run = _Run(recipe, folder, policy or load_policy(recipe))
     checkpoint = folder.latest_checkpoint() if is_resumed else None
+    if is_resumed and checkpoint is None and folder.holds_checkpoints:
+        raise RunError(
+            f"no checkpoint in {folder.path} is sound, and nothing was changed; put a sound one back into its checkpoints, "
+            "or train into another folder"
+        )
     folder.rewind(checkpoint)
     state = checkpoint.training_state() if checkpoint else {}
     if checkpoint:
