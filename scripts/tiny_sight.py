@@ -1,10 +1,8 @@
 """First sight: the tiny model's vision tower learns to name what stands in each cell, before any text is read.
 
 Every image token of a scene should resemble the word embeddings of what its cell shows: a digit for a drawn digit or a
-written length, the four attribute words for a solid, `<|vision_pad|>` for nothing; and a letter for its turn in reading
-order, a for the first thing to read, and one for the figure that a length belongs to. Minutes of this save an hour: a
-language model that must learn from its answers alone that there is something to see stays blind for long, and one that
-must count cells to find the next digit loses its place.
+written length, the four attribute words for a solid, `<|vision_pad|>` for nothing. Minutes of this save an hour: a
+language model that must learn from its answers alone that there is something to see stays blind for long.
 """
 
 from __future__ import annotations
@@ -24,15 +22,12 @@ from saccade.data.miniature.puzzle import SIDE, Puzzle
 CELL = 28  # pixels, one image token
 SIDE_CELLS = SIDE // CELL
 NOTHING = -100  # what cross-entropy ignores
-FIGURES = ("rectangle", "square", "right triangle", "triangle")
 
 
 def words(desk: Desk) -> dict[str, list[int]]:
     """The token ids that each question about a cell chooses from."""
     one = desk.tokenizer.convert_tokens_to_ids
     ids = {"digit": [one(str(n)) for n in range(10)] + [one("<|vision_pad|>")]}
-    ids["turn"] = [one(letter) for letter in "abcdefgh"]
-    ids["figure"] = [one(letter) for letter in "wxyz"]
     for name, values in solids.ATTRIBUTES.items():
         ids[name] = [one(f"Ġ{value}") for value in values]
     unknown = [name for name, tokens in ids.items() if None in tokens or len(set(tokens)) < len(tokens)]
@@ -42,23 +37,20 @@ def words(desk: Desk) -> dict[str, list[int]]:
 
 def seen_in_cells(task: str, puzzle: Puzzle) -> dict[str, np.ndarray]:
     """For the first picture, per question the right choice in each of the 16 cells, NOTHING where it is not asked."""
-    gold = {name: np.full(SIDE_CELLS**2, NOTHING) for name in ("digit", "turn", "figure", *solids.ATTRIBUTES)}
+    gold = {name: np.full(SIDE_CELLS**2, NOTHING) for name in ("digit", *solids.ATTRIBUTES)}
     gold["digit"][:] = 10
     truth = puzzle.truth
     if task == "spatial":
-        for turn, solid in enumerate(truth["before"]):
+        for solid in truth["before"]:
             cell = solid.place[1] * SIDE_CELLS + solid.place[0]
-            gold["digit"][cell], gold["turn"][cell] = NOTHING, turn
+            gold["digit"][cell] = NOTHING
             for name, values in solids.ATTRIBUTES.items():
                 gold[name][cell] = values.index(getattr(solid, name))
         return gold
     numbers = truth["digits"] if task == "counting" else truth["lengths"]
-    for turn, (number, place) in enumerate(zip(numbers, truth["places"], strict=True)):
+    for number, place in zip(numbers, truth["places"], strict=True):
         x, y = (place[0] + place[2] / 2, place[1] + place[2] / 2) if task == "counting" else place
-        cell = int(y // CELL) * SIDE_CELLS + int(x // CELL)
-        gold["digit"][cell], gold["turn"][cell] = number, turn
-        if task == "structure":
-            gold["figure"][cell] = FIGURES.index(truth["shape"])
+        gold["digit"][int(y // CELL) * SIDE_CELLS + int(x // CELL)] = number
     return gold
 
 
