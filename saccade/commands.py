@@ -20,7 +20,8 @@ def run(options: argparse.Namespace) -> int:
     try:
         _COMMANDS[options.command](options)
     except KeyboardInterrupt:
-        print("\nsaccade: stopped; `saccade train --resume RUN` goes on from the last checkpoint", file=sys.stderr)
+        hint = "; `saccade train --resume RUN` goes on from the last checkpoint" if options.command == "train" else ""
+        print(f"\nsaccade: stopped{hint}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 1

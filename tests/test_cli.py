@@ -147,6 +147,18 @@ def test_a_model_folder_is_remembered_by_its_whole_path(tmp_path, monkeypatch):
     assert models == [str(tmp_path / "mine"), "tiny", "Qwen/Qwen2-VL-2B-Instruct", "tiny"]
 
 
+def test_stopped_by_hand_only_a_training_can_go_on(monkeypatch, capsys):
+    import saccade.commands as commands
+
+    def stopped(options):
+        raise KeyboardInterrupt
+
+    for words, can_resume in ((("train", "reason_rft"), True), (("list",), False)):
+        monkeypatch.setitem(commands._COMMANDS, words[0], stopped)
+        status, _, err = run(*words, capsys=capsys)
+        assert status == 130 and "stopped" in err and ("--resume" in err) == can_resume
+
+
 def test_a_torn_command_file_is_named(tmp_path, capsys):
     (tmp_path / "command.json").write_text("{torn")
     for words in (("train", "--resume", str(tmp_path)), ("eval", str(tmp_path)), ("export", str(tmp_path), "--to", str(tmp_path / "m"))):
