@@ -58,5 +58,7 @@ def make(name: str, *, options: Sequence[str], **common: Any) -> Recipe:
         allowed = typing.get_args(own[key])
         if allowed and text not in allowed:
             raise UnknownRecipe(f"--with {option}: {key} is one of {', '.join(map(str, allowed))}")
-        chosen[key] = text
+        if own[key] is int and not text.isdigit():
+            raise UnknownRecipe(f"--with {option}: {key} is a whole number, got {text!r}")
+        chosen[key] = int(text) if own[key] is int else text
     return function(**common, **chosen)

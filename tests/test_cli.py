@@ -177,7 +177,7 @@ def test_a_misshapen_row_is_counted_and_named_and_the_others_train(tmp_path, cap
     shutil.copytree(rows(), folder)
     path = next((folder / "train_jsons").glob("*Counting*"))
     good = json.loads(path.read_text())
-    many = [{**row, "id": f"{row['id']}-{copy}"} for copy in range(6) for row in good]
+    many = [{**row, "id": f"{row['id']}-{copy}"} for row in good for copy in range(6)]
     del many[7]["problem"]
     path.write_text(json.dumps(many))
     status, out, err = run("show", "reason_rft", "--data", str(folder), "--with", "task=counting", capsys=capsys)
@@ -197,3 +197,21 @@ def test_a_corrupt_picture_is_named_and_too_many_stop_the_run(tmp_path, capsys):
     status, _, err = run("train", "reason_rft", "--data", str(folder), "--out", str(tmp_path / "run"), capsys=capsys)
     assert status == 1
     assert broken.name in err and "1 of 10 rows cannot be read" in err
+
+
+def test_the_recipes_options_reach_the_model_and_the_rewards():
+    from saccade import catalog
+
+    def made(*options: str):
+        return catalog.make("reason_rft", options=options, model="tiny", data=rows(), seed=0)
+
+    assert made("lora=4").model.lora.rank == 4 and made().model.lora is None
+    assert made("terms=both").stages[-1].rewards.names == ("accuracy", "format", "reasoning_steps", "length")
+    credits = made("spatial=penalty").stages[-1].rewards.terms[0].reward.function.spatial.credits
+    assert (credits.exact, credits.close, credits.func) == (1.0, -0.25, -0.5)
+    assert [stage.name for stage in made("variant=cot_sft").stages] == ["sft"]
+    assert [stage.name for stage in made("variant=rft_zero").stages] == ["rl"]
+    answers = made("variant=ans_sft").stages[0].task.samples[0]
+    assert answers.solution == f"<answer>{answers.target}</answer>"
+    with pytest.raises(catalog.UnknownRecipe, match="whole number"):
+        made("lora=many")

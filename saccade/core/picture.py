@@ -190,18 +190,28 @@ def _decode(path: Path | None, data: bytes | None) -> PIL.Image.Image:
         raise PictureError(f"picture {path} does not exist") from None
     except (*_DAMAGED, PIL.Image.DecompressionBombError) as error:
         raise PictureError(f"picture {path or 'in memory'} cannot be decoded: {error}") from error
-    digest = hashlib.sha256(f"{image.width}x{image.height}".encode())
-    digest.update(image.tobytes())
-    first = _first_seen.setdefault((path, data), (image.size, digest.hexdigest()))
-    if first != (image.size, digest.hexdigest()):
+    if path is not None and _first_seen.setdefault(path, _measured(image)) != _measured(image):
         raise PictureError(f"picture {path} has changed since it was first read; restore the file, or start a new run")
     return image
 
 
-_first_seen: dict[tuple[Path | None, bytes | None], tuple[tuple[int, int], str]] = {}
+_first_seen: dict[Path, tuple[tuple[int, int], str]] = {}  # size and hash of each file's pixels
 
 
 def _size_and_sha(path: Path | None, data: bytes | None) -> tuple[tuple[int, int], str]:
-    if (path, data) not in _first_seen:
-        _decode(path, data)
-    return _first_seen[path, data]
+    if path is None:
+        return _in_memory(data)
+    if path not in _first_seen:
+        _decode(path, None)
+    return _first_seen[path]
+
+
+@functools.lru_cache(maxsize=4096)
+def _in_memory(data: bytes | None) -> tuple[tuple[int, int], str]:
+    return _measured(_decode(None, data))
+
+
+def _measured(image: PIL.Image.Image) -> tuple[tuple[int, int], str]:
+    digest = hashlib.sha256(f"{image.width}x{image.height}".encode())
+    digest.update(image.tobytes())
+    return image.size, digest.hexdigest()

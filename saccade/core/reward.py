@@ -119,7 +119,9 @@ async def _value(result: Any) -> Any:
 
 
 def _as_score(value: Any) -> Score:
-    score = value if isinstance(value, Score) else Score(None if value is None else float(value))
+    score = value if isinstance(value, Score) else Score(value)
+    if score.value is not None:  # also out of NumPy's and torch's scalars
+        score = Score(float(score.value), score.why)
     if score.value is not None and not math.isfinite(score.value):
         raise ValueError(f"must return a finite number or None, got {score.value}")
     return score

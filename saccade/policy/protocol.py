@@ -39,6 +39,9 @@ class Policy(Protocol):
     def sample(self, samples: Sequence[Sample], *, n: int, sampling: Sampling, seed: int) -> list[Group]:
         """`n` unscored rollouts of each sample, in order; the same seed gives the same rollouts. NotFinite if log-probs are."""
 
+    def check(self, sample: Sample) -> None:
+        """Refuse a sample that the model would misread, quickly: it is asked of every sample before the first step."""
+
     def seen(self, sample: Sample) -> tuple[Picture, ...]:
         """The sample's pictures with the sizes at which the model sees them."""
 

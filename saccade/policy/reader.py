@@ -69,11 +69,15 @@ class Reader:
         chat = [
             {"role": message.role, "content": [_content(part) for part in message.parts]} for message in sample.messages
         ]
-        self._check_text("".join(message.text for message in sample.messages), of=f"sample {sample.id!r}")
+        self.check(sample)
         text = self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
         images = [picture.image for picture in sample.pictures]
         # Nested, as the pictures of one conversation: LLaVA-OneVision treats several pictures unlike a lone one.
         return dict(self.processor(text=[text], images=[images] if images else None, return_tensors="pt"))
+
+    def check(self, sample: Sample) -> None:
+        """PictureMismatch if the sample's text holds a token that this model reads as part of a picture."""
+        self._check_text("".join(message.text for message in sample.messages), of=f"sample {sample.id!r}")
 
     def _check_text(self, text: str, *, of: str) -> None:
         for token in self._vision_tokens:

@@ -73,6 +73,10 @@ class TransformersPolicy:
         """
         return self.reader.encode(sample)
 
+    def check(self, sample: Sample) -> None:
+        """PictureMismatch if the sample's text holds a token that this model reads as part of a picture."""
+        self.reader.check(sample)
+
     def seen(self, sample: Sample) -> tuple[Picture, ...]:
         """The sample's pictures with the sizes at which this model sees them, where its family has such a size."""
         return self.reader.seen(sample)

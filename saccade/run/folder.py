@@ -122,20 +122,23 @@ class RunFolder:
         advantages: Sequence[Sequence[float | None]] | None = None,
     ) -> None:
         """Log a step's groups, one line per rollout, and the pictures they look at. `advantages`: one row per group."""
-        for group in groups:
-            for picture in group.sample.pictures:
-                self.save_picture(picture)
+        self._save_pictures(groups)
         self._rollouts.append(rollout_rows(groups, step=step, stage=stage, advantages=advantages))
 
     def save_offenders(self, groups: Sequence[Group], *, step: int, stage: str) -> Path:
         """Keep the rollouts that broke a step, with their pictures, in a file of their own beside rollouts.jsonl."""
-        for group in groups:
-            for picture in group.sample.pictures:
-                self.save_picture(picture)
+        self._save_pictures(groups)
         lines = [json.dumps(row) + "\n" for row in rollout_rows(groups, step=step, stage=stage)]
         path = self.path / f"offenders-{stage}-{step}.jsonl"
         write_atomically(path, "".join(lines).encode("ascii"))
         return path
+
+    def _save_pictures(self, groups: Sequence[Group]) -> None:
+        """Those of the samples, and those that came up on the way."""
+        for group in groups:
+            shown = (picture for rollout in group.rollouts for picture in rollout.pictures)
+            for picture in {picture.sha: picture for picture in (*group.sample.pictures, *shown)}.values():
+                self.save_picture(picture)
 
     def save_picture(self, picture: Picture) -> Path:
         """Keep a picture under its hash; one that is there is never written again."""

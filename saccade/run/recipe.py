@@ -62,10 +62,6 @@ class Recipe:
         return {path: _plain(value) for path, value in flatten(self).items()}
 
 
-RecipeMaker = Callable[..., Recipe]
-"""recipe(model=..., data=..., variant=..., seed=...) -> Recipe: what every recipe module offers."""
-
-
 def _require_file_names(kind: str, names: Sequence[str]) -> None:
     """They become names of folders, of checkpoints and of metrics."""
     for name in names:

@@ -10,6 +10,7 @@ from statistics import fmean, pstdev
 from typing import TYPE_CHECKING
 
 from saccade.algo.algorithm import Algorithm, sft
+from saccade.algo.surrogates import policy_gradient
 from saccade.core.reward import Rewards
 from saccade.core.rollout import Group, Rollout, Stop
 from saccade.core.sample import DataError, Sample, Task
@@ -85,6 +86,11 @@ class RL:
             raise ValueError(
                 "RL must sample from the whole distribution (temperature above 0, top_p 1, top_k 0): log-probs of a "
                 f"truncated one are not the learner's; got {self.sampling}"
+            )
+        if self.updates_per_rollout > 1 and self.algorithm.surrogate is policy_gradient:
+            raise ValueError(
+                f"{self.algorithm.name} has no ratio to correct later updates with; set updates_per_rollout=1, or choose "
+                "an algorithm that clips"
             )
         if not 1 <= self.updates_per_rollout <= self.prompts:
             raise ValueError(f"updates_per_rollout must be 1 to prompts ({self.prompts}), got {self.updates_per_rollout}")

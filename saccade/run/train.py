@@ -6,6 +6,7 @@ So a run that was killed, and resumed from its last checkpoint, writes the same 
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -108,6 +109,9 @@ class _Run:
 
     def open(self) -> None:
         """Before the first step: does the model compute what it should, and how good is it already."""
+        for task in self._tasks():
+            for sample in task:
+                self.policy.check(sample)
         samples = [sample for stage in self.recipe.stages for sample in stage.task]
         self.live.note("checking that pictures reach the model")
         found = probe(self.policy, samples, seed=derive(self.recipe.seed, "probe"))
@@ -153,6 +157,7 @@ class _Run:
         else:
             self.policy.restore(self.folder.checkpoint(chosen).path)
             after = self._measure(f"best ({chosen})", self.recipe.evaluations)
+        shutil.rmtree(self.folder.path / "references", ignore_errors=True)
         self._count_seconds()
         summary = {
             "recipe": self.recipe.name,

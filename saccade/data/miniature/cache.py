@@ -28,7 +28,10 @@ def miniature(name: str, **options: int) -> Path:
     if not folder.exists():
         try:
             WRITERS[name](folder, **options)
-        except (FileExistsError, DataError, OSError):
+        except (DataError, OSError) as error:
             if not folder.exists():  # else another process was faster
-                raise
+                why = getattr(error, "strerror", None) or error
+                raise DataError(
+                    f"cannot write the embedded data into {folder}: {why}; set SACCADE_CACHE to a folder with room"
+                ) from error
     return folder

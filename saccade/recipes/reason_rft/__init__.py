@@ -33,14 +33,24 @@ from pathlib import Path
 from typing import Literal
 
 from saccade.algo.algorithm import grpo
-from saccade.core.reward import reward, weighted
+from saccade.core.reward import Rewards, reward, weighted
 from saccade.core.rollout import Rollout
 from saccade.core.sample import DataError, Sample, Task
 from saccade.data.miniature.cache import miniature
 from saccade.data.reason_rft import files, read
-from saccade.policy.spec import ModelSpec, Optimization, Sampling
+from saccade.policy.spec import LoRA, ModelSpec, Optimization, Sampling
 from saccade.recipes.reason_rft.prompts import ask
-from saccade.recipes.reason_rft.rewards import accuracy, evaluation, format_reward
+from saccade.recipes.reason_rft.rewards import (
+    FULL_ONLY,
+    PARTIAL,
+    PENALTY,
+    FunctionCalls,
+    accuracy,
+    evaluation,
+    format_reward,
+    length_reward,
+    reasoning_steps,
+)
 from saccade.run.evaluate import Evaluation
 from saccade.run.recipe import Claim, Recipe
 from saccade.run.stage import RL, SFT, Stage
@@ -48,6 +58,8 @@ from saccade.run.stage import RL, SFT, Stage
 TASKS = ("counting", "structure", "spatial")
 Variant = Literal["reason_rft", "rft_zero", "cot_sft", "ans_sft"]
 TaskName = Literal["all", "counting", "structure", "spatial"]
+SpatialCredit = Literal["full", "partial", "penalty"]
+Terms = Literal["none", "reason", "length", "both"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +96,7 @@ PAPER = Numbers(
     beta=0.04,  # L
     sampling=Sampling(temperature=0.9, max_tokens=512),  # L temperature, C tokens
     held_out=100,  # O rows of each task that choose the checkpoint
-    attempts=1,  # O
+    attempts=4,  # O for pass@k
     eval_tokens=768,  # C
     checkpoint_every=100,  # O
 )
@@ -92,7 +104,7 @@ MINIATURE = Numbers(
     sft_rows=160,  # O about the paper's share of all rows
     sft_batch=16,  # C
     sft_epochs=1,  # C
-    sft=Optimization(lr=5e-5, schedule="cosine", weight_decay=0.1),  # O lr for 2 M parameters; C the rest
+    sft=Optimization(lr=1e-5, schedule="cosine", weight_decay=0.1),  # C
     rl_prompts=32,  # O
     rl_siblings=8,  # C
     rl_epochs=1,  # C
@@ -113,24 +125,29 @@ def recipe(
     data: str | Path | None = None,
     variant: Variant = "reason_rft",
     task: TaskName = "all",
+    spatial: SpatialCredit = "full",
+    terms: Terms = "none",
+    lora: int = 0,
     seed: int = 0,
 ) -> Recipe:
     """Reason-RFT with the paper's numbers, or the miniature's for the embedded model.
 
     `data` is a folder in the published format (train_jsons, test_jsons, images); None writes the embedded miniature.
+    `spatial` is what a partly right call earns (rewards.py), `terms` adds the optional reasoning-step and length rewards, and
+    `lora` trains adapters of that rank instead of all weights (0).
     """
     numbers = MINIATURE if model == "tiny" else PAPER
     folder = miniature("reason_rft") if data is None else Path(data)
     tasks = _tasks(folder, task)
     rows = {name: list(_task(folder, name, "train")) for name in tasks}
     kept_back = {name: max(1, min(numbers.held_out, len(samples) // 5)) for name, samples in rows.items()}  # O
-    train = {name: samples[: -kept_back[name]] for name, samples in rows.items()}
     held = {name: samples[-kept_back[name] :] for name, samples in rows.items()}
+    train = {name: _without_pictures_of(held[name], samples[: -kept_back[name]]) for name, samples in rows.items()}
     return Recipe(
         name="reason_rft" if variant == "reason_rft" else f"reason_rft-{variant}",
         about="think first, then be rewarded for being right: SFT on chains of thought, then GRPO",
-        model=_model(model),
-        stages=_stages(variant, train, numbers),
+        model=_model(model, lora),
+        stages=_stages(variant, train, numbers, _rewards(spatial, terms)),
         evaluations=(_evaluation("val", _mixed(held, "val"), numbers, selects=True), *_reported(folder, tasks, numbers)),
         claims=CLAIMS,
         checkpoint_every=numbers.checkpoint_every,
@@ -157,13 +174,32 @@ def reasons(rollout: Rollout) -> bool:
     return any(character.isdigit() for character in rollout.section("think") or "")
 
 
-def _model(path: str) -> ModelSpec:
+def _model(path: str, rank: int) -> ModelSpec:
+    lora = LoRA(rank=rank, alpha=2.0 * rank) if rank else None  # O the paper trains all weights
     if path == "tiny":
-        return ModelSpec(path=path, learn_tokens=16384)
-    return ModelSpec(path=path, dtype="bfloat16", gradient_checkpointing=True, max_pixels=480_000)  # C max_pixels
+        return ModelSpec(path=path, lora=lora, learn_tokens=16384)
+    return ModelSpec(path=path, lora=lora, dtype="bfloat16", gradient_checkpointing=True, max_pixels=480_000)  # C max_pixels
 
 
-def _stages(variant: Variant, train: dict[str, list[Sample]], numbers: Numbers) -> tuple[Stage, ...]:
+def _rewards(spatial: SpatialCredit, terms: Terms) -> Rewards:
+    credits = {"full": FULL_ONLY, "partial": PARTIAL, "penalty": PENALTY}[spatial]
+    summed = [(accuracy(spatial=FunctionCalls(credits=credits)), 1.0), (format_reward, 1.0)]  # C
+    if terms in ("reason", "both"):
+        summed.append((reasoning_steps, 1.0))  # C
+    if terms in ("length", "both"):
+        summed.append((length_reward(), 1.0))  # C
+    return weighted(*summed)
+
+
+def _without_pictures_of(held: list[Sample], samples: list[Sample]) -> list[Sample]:
+    """The samples that show no picture of the held-out ones: CLEVR asks several questions of one picture."""
+    shown = {picture.sha for sample in held for picture in sample.pictures}
+    return [sample for sample in samples if not any(picture.sha in shown for picture in sample.pictures)]
+
+
+def _stages(
+    variant: Variant, train: dict[str, list[Sample]], numbers: Numbers, rewards: Rewards
+) -> tuple[Stage, ...]:
     # Small data sets keep at least half of their rows for stage 2. # O
     n_few = {name: min(numbers.sft_rows, len(samples) // 2) for name, samples in train.items()}
     few = {name: samples[: n_few[name]] for name, samples in train.items()}
@@ -171,9 +207,9 @@ def _stages(variant: Variant, train: dict[str, list[Sample]], numbers: Numbers) 
         case "reason_rft":
             # Structure is trained on again in stage 2, the other tasks on the remaining samples. # C
             rest = {name: s if name == "structure" else s[n_few[name] :] for name, s in train.items()}
-            return (_sft(few, numbers), _rl(rest, numbers))
+            return (_sft(few, numbers), _rl(rest, numbers, rewards))
         case "rft_zero":
-            return (_rl(train, numbers),)
+            return (_rl(train, numbers, rewards),)
         case "cot_sft":
             return (_sft(train, numbers),)
         case "ans_sft":
@@ -188,13 +224,13 @@ def _sft(samples: dict[str, list[Sample]], numbers: Numbers) -> SFT:
     return SFT(task=task, steps=steps, batch=numbers.sft_batch, optimization=optimization)
 
 
-def _rl(samples: dict[str, list[Sample]], numbers: Numbers) -> RL:
+def _rl(samples: dict[str, list[Sample]], numbers: Numbers, rewards: Rewards) -> RL:
     task = _mixed(samples, "rl")
     epochs = 5 if set(samples) == {"structure"} and numbers is PAPER else numbers.rl_epochs  # C
     steps = max(1, round(len(task) * epochs / numbers.rl_prompts))
     return RL(
         task=task,
-        rewards=weighted((accuracy(), 1.0), (format_reward, 1.0)),  # C
+        rewards=rewards,
         algorithm=grpo(beta=numbers.beta, eps=1e-4),  # L eps; the clip never acts with one update per sampling
         steps=min(steps, numbers.rl_max_steps or steps),
         prompts=numbers.rl_prompts,
