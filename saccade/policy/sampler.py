@@ -17,6 +17,7 @@ from torch import Tensor
 from saccade.core.pack import Bucket, Pack, Prompt
 from saccade.policy.attention import attend_bucket, attending
 from saccade.policy.logprobs import FORBIDDEN, allowed_logits
+from saccade.policy.matmul import products_of
 from saccade.policy.spec import Sampling
 
 # Slots are gathered anew when fewer than this share of them are live.
@@ -82,7 +83,7 @@ def sample_wave(
             break
         position_AL = (first[rows_L] + t).expand(axes, -1)
         cache.t = t
-        with attending(cache):
+        with attending(cache), products_of(len(rows_L)):
             logits_LV = head(states(token_L, position_AL, ()))
     return _attempts(tokens, logps, lengths, is_ended, n)
 

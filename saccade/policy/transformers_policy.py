@@ -286,7 +286,7 @@ class TransformersPolicy:
             raise ValueError(f"nothing is left to train: every part is frozen ({', '.join(self.spec.freeze)})")
         self.optimization = settings
         self.optimizer = torch.optim.AdamW(
-            groups, betas=(settings.beta1, settings.beta2), eps=settings.eps, weight_decay=settings.weight_decay
+            groups, betas=(settings.beta1, settings.beta2), eps=settings.eps, weight_decay=settings.weight_decay, fused=True
         )
 
     def update(self, *, lr: float) -> float:
