@@ -234,14 +234,14 @@ def test_adapters_begin_as_the_seed_says():
 
 
 def test_an_update_of_which_nothing_is_kept_has_no_loss_and_stops_nothing(tmp_path):
-    from saccade.algo.algorithm import rloo
+    from saccade.algo.algorithm import grpo, keep_scored
 
     @reward
     def only_some(rollout):
         return None if int(rollout.sample.id[-1]) % 2 else float(len(rollout.text))
 
     recipe = micro("stages.1.updates_per_rollout=3", "stages.1.max_unscored_share=1", task="counting")
-    rl = replace(recipe.stages[1], rewards=weighted((only_some, 1.0)), algorithm=rloo())
+    rl = replace(recipe.stages[1], rewards=weighted((only_some, 1.0)), algorithm=replace(grpo(beta=0.0), keep=keep_scored))
     run(replace(recipe, stages=(rl,)), tmp_path / "run")
     steps = [line for line in logged(tmp_path / "run") if "policy/grad_norm" in line]
     assert len(steps) == 4
@@ -270,3 +270,23 @@ def test_a_run_without_a_sound_checkpoint_is_not_silently_begun_anew(tmp_path):
     with RunFolder.resume(tmp_path / "run", say=lambda sentence: None) as folder, pytest.raises(RunError, match="no checkpoint .* is sound"):
         train(recipe, folder, is_resumed=True)
     assert logged(tmp_path / "run") == before and len(list((tmp_path / "run" / "checkpoints").iterdir())) >= 2
+
+
+def test_a_run_is_not_resumed_on_other_data(tmp_path):
+    recipe = micro("stages.0.steps=1", "stages.1.steps=1")
+    run(recipe, tmp_path / "run")
+    (tmp_path / "run" / "summary.json").unlink()
+    before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    sft, rl = recipe.stages
+    other = replace(rl.task, samples=(*rl.task.samples[1:], replace(rl.task.samples[0], target="999")))
+    with RunFolder.resume(tmp_path / "run") as folder, pytest.raises(RunError, match="the data has changed"):
+        train(replace(recipe, stages=(sft, replace(rl, task=other))), folder, is_resumed=True)
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+
+
+def test_an_algorithm_without_a_ratio_takes_one_update_per_sampling():
+    from saccade.algo.algorithm import rloo
+
+    rl = micro("stages.1.updates_per_rollout=2").stages[1]
+    with pytest.raises(ValueError, match="rloo has no ratio"):
+        replace(rl, algorithm=rloo())

@@ -6,6 +6,7 @@ So a run that was killed, and resumed from its last checkpoint, writes the same 
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,7 @@ from statistics import fmean
 from typing import Any
 
 from saccade.core.rollout import Group
+from saccade.core.sample import Task
 from saccade.policy.protocol import NotFinite, Policy
 from saccade.policy.transformers_policy import TransformersPolicy
 from saccade.run.checkpoint import write_model
@@ -40,6 +42,7 @@ class Progress:
     after: dict[str, dict[str, Any]] = field(default_factory=dict)  # stage that ended -> the same
     best: float | None = None
     best_at: str = ""  # checkpoint
+    data: str = ""  # what the tasks hold, so that a run is never resumed on other data
 
 
 def train(
@@ -56,8 +59,13 @@ def train(
             f"no checkpoint in {folder.path} is sound, and nothing was changed; put a sound one back into its checkpoints, "
             "or train into another folder"
         )
-    folder.rewind(checkpoint)
     state = checkpoint.training_state() if checkpoint else {}
+    if state and state["progress"]["data"] != run.progress.data:
+        raise RunError(
+            f"the data has changed since the run in {folder.path} began: resumed, it would not be the same run; put the "
+            "data back, or train into another folder"
+        )
+    folder.rewind(checkpoint)
     if checkpoint:
         run.progress = Progress(**state["progress"])
         run.policy.restore(checkpoint.path)
@@ -88,7 +96,7 @@ class _Run:
 
     def __init__(self, recipe: Recipe, folder: RunFolder, policy: Policy) -> None:
         self.recipe, self.folder, self.policy = recipe, folder, policy
-        self.progress = Progress()
+        self.progress = Progress(data=_fingerprint(self._tasks()))
         self.live: Live
         self._clock = time.perf_counter()
 
@@ -284,6 +292,16 @@ class _Run:
     def _tasks(self) -> list:
         tasks = [stage.task for stage in self.recipe.stages] + [one.task for one in self.recipe.evaluations]
         return list({id(task): task for task in tasks}.values())
+
+
+def _fingerprint(tasks: Iterable[Task]) -> str:
+    """A hash over every sample of the tasks: ids, words, pictures, gold answers and solutions."""
+    digest = hashlib.sha256()
+    for task in tasks:
+        for sample in task:
+            shas = [picture.sha for picture in sample.pictures]
+            digest.update(repr((sample.id, sample.prompt_text, shas, sample.target, sample.solution)).encode())
+    return digest.hexdigest()
 
 
 def _is_due(step: int, every: int) -> bool:
