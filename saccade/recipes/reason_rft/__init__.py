@@ -62,6 +62,14 @@ SpatialCredit = Literal["full", "partial", "penalty"]
 Terms = Literal["none", "reason", "length", "both"]
 
 
+ABOUT: dict[Variant, str] = {
+    "reason_rft": "think first, then be rewarded for being right: SFT on a few chains of thought, then GRPO",
+    "rft_zero": "control arm: GRPO without SFT",
+    "cot_sft": "control arm: SFT on all chains of thought, no RL",
+    "ans_sft": "control arm: SFT on all answers, no RL",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Numbers:
     """What differs between the paper's scale and the miniature's."""
@@ -113,7 +121,7 @@ MINIATURE = Numbers(
     beta=0.0,  # O
     sampling=Sampling(max_tokens=96),  # O
     held_out=40,  # O
-    attempts=4,  # O
+    attempts=2,  # O
     eval_tokens=96,  # O
     checkpoint_every=20,  # O
 )
@@ -145,7 +153,7 @@ def recipe(
     train = {name: _without_pictures_of(held[name], samples[: -kept_back[name]]) for name, samples in rows.items()}
     return Recipe(
         name="reason_rft" if variant == "reason_rft" else f"reason_rft-{variant}",
-        about="think first, then be rewarded for being right: SFT on chains of thought, then GRPO",
+        about=ABOUT[variant],
         model=_model(model, lora),
         stages=_stages(variant, train, numbers, _rewards(spatial, terms)),
         evaluations=(_evaluation("val", _mixed(held, "val"), numbers, selects=True), *_reported(folder, tasks, numbers)),
@@ -249,7 +257,8 @@ def _answer_only(sample: Sample) -> Sample:
 
 
 def _reported(folder: Path, tasks: list[str], numbers: Numbers) -> list[Evaluation]:
-    sets = [(name, split) for name, split in files(folder) if name in tasks and split != "train"]
+    have = [pair for pair in files(folder) if pair[1] != "train"]
+    sets = [(name, split) for task in tasks for name, split in have if name == task]
     return [
         _evaluation(f"{name}-{split}", _task(folder, name, split), numbers, is_shifted=split != "id")
         for name, split in sets
