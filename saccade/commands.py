@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def train(options: argparse.Namespace) -> None:
     policy = load_policy(recipe)  # before the folder is made: a model that does not load leaves nothing behind
     if options.resume is None:
         folder = RunFolder.start(options.out or new_run_path(recipe.name))
-        folder.write_command(request)
+        folder.write_command({**request, "spec": asdict(recipe.model)})
     else:
         folder = RunFolder.resume(options.resume)
     with folder:
@@ -135,6 +136,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def export(options: argparse.Namespace) -> None:
     """Write a run's checkpoint as a folder that plain from_pretrained loads."""
+    from saccade.policy.spec import ModelSpec
     from saccade.policy.transformers_policy import TransformersPolicy
     from saccade.run.checkpoint import write_model
     from saccade.run.folder import RunFolder
@@ -142,9 +144,10 @@ def export(options: argparse.Namespace) -> None:
     if options.to.exists():
         raise UsageError(f"{options.to} exists already; remove it or name another folder with --to")
     folder = RunFolder(options.run)
-    recipe = _recipe(_remembered(options.run))
+    # The model as it was loaded, not the recipe: its data may have moved since, and is not needed.
+    spec = ModelSpec.of(_remembered(options.run)["spec"])
     checkpoint = folder.checkpoint(options.checkpoint)
-    policy = TransformersPolicy.load(recipe.model)
+    policy = TransformersPolicy.load(spec)
     policy.restore(checkpoint.path)
     write_model(options.to, policy.save_merged)
     print(f"{checkpoint.name} of {options.run} is now an ordinary Hugging Face checkpoint in {options.to}")
@@ -182,7 +185,7 @@ def _remembered(path: Path) -> dict[str, Any]:
     from saccade.run.folder import RunFolder
 
     request = RunFolder(path).command()
-    absent = {"recipe", "model", "data", "options", "settings", "seed", "threads"} - request.keys()
+    absent = {"recipe", "model", "data", "options", "settings", "seed", "threads", "spec"} - request.keys()
     if absent:
         raise RunError(f"{path / 'command.json'} lacks {', '.join(sorted(absent))}; put the original back")
     return request

@@ -215,3 +215,20 @@ def test_the_recipes_options_reach_the_model_and_the_rewards():
     assert answers.solution == f"<answer>{answers.target}</answer>"
     with pytest.raises(catalog.UnknownRecipe, match="whole number"):
         made("lora=many")
+
+
+def test_export_needs_the_run_only_not_its_data(finished, tmp_path, capsys):
+    import shutil
+
+    from saccade.policy.spec import LoRA, ModelSpec
+
+    shutil.copytree(finished, tmp_path / "moved")
+    command = json.loads((tmp_path / "moved/command.json").read_text())
+    (tmp_path / "moved/command.json").write_text(json.dumps({**command, "data": "/gone"}))
+    status, out, err = run("export", str(tmp_path / "moved"), "--to", str(tmp_path / "model"), capsys=capsys)
+    assert status == 0, err
+    assert (tmp_path / "model/model.safetensors").exists()
+    spec = ModelSpec(lora=LoRA(rank=4, parts=("vision", "language")), freeze=("connector",))
+    from dataclasses import asdict
+
+    assert ModelSpec.of(json.loads(json.dumps(asdict(spec)))) == spec

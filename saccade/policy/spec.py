@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,12 @@ class ModelSpec:
     min_pixels: int | None = None
     max_pixels: int | None = None
     device: str = "auto"
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> ModelSpec:
+        """The spec that `dataclasses.asdict`, or JSON of it, came from."""
+        lora = values["lora"] and LoRA(**{**values["lora"], "parts": tuple(values["lora"]["parts"])})
+        return cls(**{**values, "lora": lora, "freeze": tuple(values["freeze"])})
 
     def __post_init__(self) -> None:
         both = sorted(set(self.freeze) & set(self.lora.parts)) if self.lora else []
