@@ -136,6 +136,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def export(options: argparse.Namespace) -> None:
     """Write a run's checkpoint as a folder that plain from_pretrained loads."""
+    from saccade.policy.loading import silence_progress_bars
     from saccade.policy.spec import ModelSpec
     from saccade.policy.transformers_policy import TransformersPolicy
     from saccade.run.checkpoint import write_model
@@ -144,6 +145,7 @@ def export(options: argparse.Namespace) -> None:
     if options.to.exists():
         raise UsageError(f"{options.to} exists already; remove it or name another folder with --to")
     folder = RunFolder(options.run)
+    silence_progress_bars()
     # The model as it was loaded, not the recipe: its data may have moved since, and is not needed.
     spec = ModelSpec.of(_remembered(options.run)["spec"])
     checkpoint = folder.checkpoint(options.checkpoint)
