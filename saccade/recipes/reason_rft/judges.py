@@ -67,14 +67,10 @@ class Mathematical:
             raise ValueError(f"the tolerance needs 0 <= full < none, got full={self.full}, none={self.none}")
 
     def __call__(self, rollout: Rollout) -> Score:
-        gold, answer = gold_of(rollout), first_section(rollout.text, "answer")
-        if not gold:
-            return Score(None, "the gold answer is empty")
-        if answer is None:
-            return _without_block(rollout, gold, self.untagged)
+        gold, answer = gold_of(rollout), first_section(rollout.text, "answer") or ""
         value, target = number(answer), number(gold)
         if value is None or target is None:
-            return _verdict(answer == gold, answer, gold)
+            return Discrete(untagged=self.untagged)(rollout)
         return Score(self.closeness(value, target), f"{_short(answer)} for {_short(gold)}")
 
     def closeness(self, value: float, target: float) -> float:
