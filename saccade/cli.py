@@ -23,8 +23,9 @@ examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status: 0 done, 1 failed with one sentence, 2 misused, 130 stopped by hand."""
     options = _parser().parse_args(arguments)
-    # Before torch loads: threads that wait must not spin, or a busy machine makes small models a hundred times slower.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Before torch loads: threads that wait spin briefly, then sleep. Spinning long makes small models many times slower on a
+    # busy machine, and sleeping at once slows them on a quiet one (docs/log.md).
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from saccade import commands
 
