@@ -3,16 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow bench tiny clean
+.PHONY: demo test bench tiny clean
 
 demo: $(VENV)/.installed
 	$(BIN)/saccade train reason_rft
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest
-
-test-slow: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m slow
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m bench
