@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 
 from bench import measure, settings
-from saccade.algo.algorithm import grpo
+from saccade.algo.named import grpo
 from saccade.core.picture import Picture
 from saccade.core.sample import Message, Sample
 from saccade.policy.transformers_policy import TransformersPolicy
 from saccade.policy.matmul import choose_matmul
 from saccade.policy.spec import ModelSpec, Optimization, Sampling
-from saccade.run.step import optimizer_step
+from saccade.run.step import experience, optimizer_step
 
 ALGORITHM = grpo(beta=0.0, eps=1e-4)
 
@@ -46,7 +46,8 @@ def one_step(policy, samples, setting, *, watch, seed):
     with watch.part("other"):
         groups = [scored(group) for group in groups]
     with watch.part("learning"):
-        optimizer_step(policy, groups, algorithm=ALGORITHM, progress=0.0, lr=settings.LEARNING_RATE)
+        lessons, _ = experience(policy, groups, algorithm=ALGORITHM)
+        optimizer_step(policy, lessons, algorithm=ALGORITHM, lr=settings.LEARNING_RATE)
     lengths = {len(rollout.token_T) for group in groups for rollout in group.rollouts}
     if {len(p) for p in prompts} != {setting.prompt_tokens} or lengths != {setting.answer_tokens}:
         raise RuntimeError(f"other work was done: prompts {[len(p) for p in prompts]}, answers {lengths}")

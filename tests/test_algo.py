@@ -11,22 +11,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saccade.algo.advantages import WithinGroup, ZScore, equal_credit, leave_one_out, mean_only
-from saccade.algo.algorithm import (
-    Algorithm,
-    dapo,
-    dr_grpo,
-    grpo,
-    gspo,
-    keep_all,
-    keep_informative,
-    keep_scored,
-    rloo,
-    sft,
-)
+from saccade.algo.advantages import ZScore, leave_one_out, mean_only
+from saccade.algo.algorithm import Algorithm, Refill
+from saccade.algo.credit import WithinGroup, equal_credit
+from saccade.algo.keep import Differing, keep_all, keep_informative, keep_scored
+from saccade.algo.named import dapo, dr_grpo, grpo, gspo, rloo, sft
 from saccade.algo.penalties import Bounded, k1, k2, k3, k3_straight_through
 from saccade.algo.schedules import Cosine, Linear, at
-from saccade.algo.surrogates import ClippedRatio, SequenceRatio, nll, policy_gradient, rollout_means
+from saccade.algo.surrogates import ClippedRatio, SequenceRatio, SequenceRatioPerToken, nll, policy_gradient, rollout_means
 from saccade.algo.weights import (
     ConstantLimit,
     sequence_mean_token_mean,
@@ -322,7 +314,7 @@ def step_loss(algorithm: Algorithm, theta, old_M, ref_M, groups, lengths, pieces
 
 @pytest.mark.parametrize(
     "algorithm",
-    [grpo(), grpo(beta=Cosine(start=0.1, end=0)), dr_grpo(limit=30), dapo(dual=10.0), gspo(), rloo(), sft()],
+    [grpo(), grpo(beta=Cosine(start=0.1, end=0)), dr_grpo(limit=30), dapo(dual=10.0), gspo(), rloo(beta=0.0), sft()],
     ids=lambda a: a.name,
 )
 def test_splitting_a_step_into_micro_batches_changes_neither_loss_nor_gradient(algorithm):
@@ -346,7 +338,7 @@ def test_dr_grpo_differs_from_rloo_by_a_constant_factor():
     feature_MD = torch.tensor(np.random.default_rng(0).normal(size=(10, 5)))
     old_M = -torch.nn.functional.softplus(feature_MD @ theta)
     _, a = step_loss(dr_grpo(limit=100), theta, old_M, old_M, groups, lengths, [[0, 1, 2, 3]])
-    _, b = step_loss(rloo(), theta, old_M, old_M, groups, lengths, [[0, 1, 2, 3]])
+    _, b = step_loss(rloo(beta=0.0), theta, old_M, old_M, groups, lengths, [[0, 1, 2, 3]])
     assert torch.allclose(a * 100 * 4 / 3, b, rtol=1e-12)
 
 
@@ -365,17 +357,18 @@ def test_a_reference_is_needed_only_where_beta_can_differ_from_zero():
     assert grpo(beta=Linear(start=0.0, end=0.1)).needs_reference
     assert not grpo(beta=0).needs_reference
     assert not replace(grpo(), beta=0.0).needs_reference
-    assert not any(a.needs_reference for a in (dr_grpo(limit=9), dapo(), gspo(), rloo(), sft()))
+    assert not any(a.needs_reference for a in (dr_grpo(limit=9), dapo(), gspo(), rloo(beta=0), sft()))
     assert grpo(beta=Cosine(start=0.04, end=0.0)).beta_at(0.5) == pytest.approx(0.02)
 
 
 def test_a_beta_without_a_penalty_or_below_zero_is_refused():
     with pytest.raises(ValueError, match="no penalty"):
-        replace(rloo(), beta=0.1)
+        replace(gspo(), penalty=None, beta=0.1)
     with pytest.raises(ValueError, match="0 or more"):
         grpo(beta=-0.1)
 
 
 def test_dapo_is_grpo_but_for_its_clip_and_its_weights():
-    assert dapo() == replace(grpo(high=0.28, beta=0.0), name="dapo", weigh=token_mean)
-    assert dapo() != replace(grpo(beta=0.0), name="dapo", weigh=token_mean)
+    own = dict(name="dapo", weigh=token_mean, keep=Differing(), refill=Refill())
+    assert dapo() == replace(grpo(high=0.28, beta=0.0), **own)
+    assert dapo() != replace(grpo(beta=0.0), **own)

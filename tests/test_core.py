@@ -177,7 +177,7 @@ def test_a_weighted_sum_keeps_each_term_unweighted_and_none_is_not_zero():
 
     group = scored(weighted((right, 1.0), (judged, 2.0)), "7", "8", "?")
     assert group.rewards == (2.0, 1.0, None)
-    assert group.rollouts[0].scores == {"right": Score(1.0), "judged": Score(0.5)}
+    assert group.rollouts[0].scores == {"right": Score(1.0), "judged": Score(0.5, weight=2.0)}
     assert group.rollouts[2].scores["judged"].why == "the judge is down"
     assert not group.is_flat and scored(weighted((right, 1.0)), "8", "9").is_flat
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from saccade import catalog
-from saccade.algo.algorithm import grpo
+from saccade.algo.named import grpo
 from saccade.run.folder import RunFolder
 from saccade.run.train import train
 from tests.micro import micro

@@ -8,13 +8,14 @@ from statistics import fmean
 
 import numpy as np
 
-from saccade.algo.algorithm import Algorithm, grpo
+from saccade.algo.algorithm import Algorithm
+from saccade.algo.named import grpo
 from saccade.core.reward import weighted
 from saccade.core.rollout import Group
 from saccade.policy.spec import ModelSpec, Optimization, Sampling
 from saccade.policy.transformers_policy import TransformersPolicy
 from saccade.recipes.reason_rft import reasons
-from saccade.run.step import optimizer_step
+from saccade.run.step import experience, optimizer_step
 from tests.micro import micro
 
 SAMPLING = Sampling(max_tokens=64)
@@ -37,12 +38,13 @@ def taught(algorithm: Algorithm, *, steps: int) -> tuple[float, float]:
     policy.start_optimizer(Optimization(lr=1e-4, beta2=0.99))
     before = share(policy)
     for step in range(steps):
-        optimizer_step(policy, rollouts(policy, n=8, seed=step), algorithm=algorithm, progress=0.0, lr=1e-4)
+        lessons, _ = experience(policy, rollouts(policy, n=8, seed=step), algorithm=algorithm)
+        optimizer_step(policy, lessons, algorithm=algorithm, lr=1e-4)
     return before, share(policy)
 
 
-def flipped(groups) -> list:
-    return [-np.asarray(credit) for credit in grpo().credit(groups)]
+def flipped(groups, costs=None) -> list:
+    return [-np.asarray(credit) for credit in grpo().credit(groups, costs)]
 
 
 def test_grpo_finds_out_that_reasoning_is_rewarded():

@@ -10,7 +10,7 @@ from typing import Literal
 
 import pytest
 
-from saccade.algo.algorithm import grpo
+from saccade.algo.named import grpo
 from saccade.core.picture import Picture
 from saccade.core.sample import Message, Sample, Task
 from saccade.run.overrides import OverrideError, flatten, is_scalar, override

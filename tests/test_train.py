@@ -122,7 +122,7 @@ def killed_after(seconds: float, recipe: Recipe, path: Path, *, is_resumed: bool
 
 def with_kl(recipe: Recipe) -> Recipe:
     rl = recipe.stages[-1]
-    from saccade.algo.algorithm import grpo
+    from saccade.algo.named import grpo
 
     return replace(recipe, stages=(*recipe.stages[:-1], replace(rl, algorithm=grpo(beta=0.04))))
 
@@ -234,7 +234,8 @@ def test_adapters_begin_as_the_seed_says():
 
 
 def test_an_update_of_which_nothing_is_kept_has_no_loss_and_stops_nothing(tmp_path):
-    from saccade.algo.algorithm import grpo, keep_scored
+    from saccade.algo.keep import keep_scored
+    from saccade.algo.named import grpo
 
     @reward
     def only_some(rollout):
@@ -285,7 +286,7 @@ def test_a_run_is_not_resumed_on_other_data(tmp_path):
 
 
 def test_an_algorithm_without_a_ratio_takes_one_update_per_sampling():
-    from saccade.algo.algorithm import rloo
+    from saccade.algo.named import rloo
 
     rl = micro("stages.1.updates_per_rollout=2").stages[1]
     with pytest.raises(ValueError, match="rloo has no ratio"):

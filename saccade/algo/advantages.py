@@ -11,6 +11,8 @@ array with one advantage per sibling. Three rules hold for all of them:
     array([ 1.5, -0.5, -0.5, -0.5])
     >>> leave_one_out([1.0, 0.0, None, 0.0])
     array([ 1. , -0.5,  0. , -0.5])
+
+What looks at a whole batch of groups, or at single tokens, is in `credit.py`.
 """
 
 from __future__ import annotations
@@ -21,13 +23,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from saccade.core.rollout import Group
-
 Advantage = Callable[[Sequence[float | None]], np.ndarray]
 """The rewards of one group to one advantage per sibling."""
-
-Credit = Sequence[float | np.ndarray]
-"""What one group's siblings are credited with: a number each, or an array over its trained tokens (so broadcast it)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +39,10 @@ class ZScore:
     is_unbiased: bool = True
 
     def __post_init__(self) -> None:
-        if self.eps < 0:
-            raise ValueError(f"eps is added to a standard deviation and must be 0 or more, got {self.eps}")
+        require_eps(self.eps)
 
     def __call__(self, rewards: Sequence[float | None]) -> np.ndarray:
-        difference_G, n_known = _differences(rewards)
+        difference_G, n_known = differences(rewards)
         if not difference_G.any():
             return difference_G
         variance = math.fsum(difference_G**2) / (n_known - 1 if self.is_unbiased else n_known)
@@ -55,31 +51,16 @@ class ZScore:
 
 def mean_only(rewards: Sequence[float | None]) -> np.ndarray:
     """r - mean: Dr. GRPO (2503.20783), which drops the division by the standard deviation."""
-    return _differences(rewards)[0]
+    return differences(rewards)[0]
 
 
 def leave_one_out(rewards: Sequence[float | None]) -> np.ndarray:
     """r - mean of the OTHER siblings = n / (n - 1) * (r - mean): RLOO (2402.14740)."""
-    difference_G, n_known = _differences(rewards)
+    difference_G, n_known = differences(rewards)
     return difference_G * (n_known / (n_known - 1)) if n_known > 1 else difference_G
 
 
-@dataclass(frozen=True)
-class WithinGroup:
-    """The credit of each group from its own rewards alone."""
-
-    advantage: Advantage
-
-    def __call__(self, groups: Sequence[Group]) -> list[Credit]:
-        return [self.advantage(group.rewards) for group in groups]
-
-
-def equal_credit(groups: Sequence[Group]) -> list[Credit]:
-    """Credit 1 for every rollout, whatever its reward: imitation."""
-    return [np.ones(len(group.rollouts)) for group in groups]
-
-
-def _differences(rewards: Sequence[float | None]) -> tuple[np.ndarray, int]:
+def differences(rewards: Sequence[float | None]) -> tuple[np.ndarray, int]:
     """Distance of each known reward from their mean, and how many are known; exact zeros where all are equal."""
     known = [float(reward) for reward in rewards if reward is not None]
     difference_G = np.zeros(len(rewards))
@@ -90,3 +71,9 @@ def _differences(rewards: Sequence[float | None]) -> tuple[np.ndarray, int]:
         if reward is not None:
             difference_G[i] = float(reward) - mean
     return difference_G, len(known)
+
+
+def require_eps(eps: float) -> None:
+    """ValueError unless eps can be added to a standard deviation."""
+    if eps < 0:
+        raise ValueError(f"eps is added to a standard deviation and must be 0 or more, got {eps}")

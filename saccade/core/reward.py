@@ -90,14 +90,15 @@ class Rewards:
     async def _score_group(self, group: Group, offered: Mapping[str, Any]) -> Group:
         columns = await asyncio.gather(*(term.reward.scores(group, **offered) for term in self.terms))
         rollouts = []
-        for rollout, *scores in zip(group.rollouts, *columns, strict=True):
+        for rollout, *found in zip(group.rollouts, *columns, strict=True):
+            scores = [replace(score, weight=term.weight) for term, score in zip(self.terms, found, strict=True)]
             rollouts.append(rollout.scored(dict(zip(self.names, scores, strict=True)), self._total(scores)))
         return replace(group, rollouts=tuple(rollouts))
 
     def _total(self, scores: Sequence[Score]) -> float | None:
         if any(score.value is None for score in scores):
             return None
-        return math.fsum(term.weight * score.value for term, score in zip(self.terms, scores, strict=True))
+        return math.fsum(score.weight * score.value for score in scores)
 
 
 def reward(function: Callable | None = None, *, name: str | None = None, scope: str = "rollout") -> Any:
@@ -121,7 +122,7 @@ async def _value(result: Any) -> Any:
 def _as_score(value: Any) -> Score:
     score = value if isinstance(value, Score) else Score(value)
     if score.value is not None:  # also out of NumPy's and torch's scalars
-        score = Score(float(score.value), score.why)
+        score = replace(score, value=float(score.value))
     if score.value is not None and not math.isfinite(score.value):
         raise ValueError(f"must return a finite number or None, got {score.value}")
     return score

@@ -28,10 +28,16 @@ class Stop(StrEnum):
 
 @dataclass(frozen=True)
 class Score:
-    """What one reward thought of one rollout. None means it could not tell: absent is not zero."""
+    """What one reward thought of one rollout. None means it could not tell: absent is not zero.
+
+    `steps` are the parts of a process reward: (which sampled token ends the step, counted from 0; the step's own score).
+    `weight` is the term's in the rollout's reward; a weighted sum sets it.
+    """
 
     value: float | None
     why: str = ""
+    steps: tuple[tuple[int, float], ...] = ()
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +81,11 @@ class Rollout:
     def n_sampled(self) -> int:
         """How many tokens the policy sampled."""
         return sum(self.is_sampled_T)
+
+    @property
+    def sampled_logp_T(self) -> tuple[float, ...]:
+        """The sampler's log-probs of the tokens that were sampled, and of no others."""
+        return tuple(logp for logp, is_sampled in zip(self.logp_T, self.is_sampled_T, strict=True) if is_sampled)
 
     def section(self, tag: str) -> str | None:
         """The stripped text of the last <tag>...</tag>, None where there is no whole one."""

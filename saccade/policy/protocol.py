@@ -6,7 +6,7 @@ the step, the stages, the evaluations and the run folder use nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,9 +31,13 @@ class NotFinite(RuntimeError):
 
 
 class Policy(Protocol):
-    """A model that samples and learns."""
+    """A model that samples and learns.
+
+    `samples_elsewhere` says that its rollouts come from another engine, whose log-probs are not the learner's.
+    """
 
     spec: ModelSpec
+    samples_elsewhere: bool
     optimizer: torch.optim.Optimizer | None
 
     def sample(self, samples: Sequence[Sample], *, n: int, sampling: Sampling, seed: int) -> list[Group]:
@@ -63,8 +67,17 @@ class Policy(Protocol):
     def reference_logprobs(self, pack: Pack, *, temperature: float = 1.0) -> Tensor:
         """Log-probs under the reference that `hold_reference` keeps."""
 
-    def hold_reference(self, folder: Path | None = None) -> None:
-        """Keep the weights as they are now, or as `save` wrote them into a folder, as the reference."""
+    def hold_reference(self, state: Mapping[str, Tensor] | None = None) -> None:
+        """Keep the weights as they are now, or those of an earlier `reference_state`, as the reference."""
+
+    def base_state(self) -> dict[str, Tensor]:
+        """The reference that is the model without its adapters, for `hold_reference`. ValueError where it has none."""
+
+    def reference_state(self) -> dict[str, Tensor]:
+        """What the reference is, for a checkpoint."""
+
+    def sync_reference(self, *, mix: float) -> None:
+        """Move the reference towards the policy: mix * policy + (1 - mix) * reference."""
 
     def drop_reference(self) -> None:
         """Let go of it."""

@@ -42,6 +42,8 @@ class TransformersPolicy:
     `model` is the transformers model (with peft's adapters in place where LoRA is on); `processor` its processor.
     """
 
+    samples_elsewhere = False
+
     def __init__(self, model: nn.Module, processor: Any, *, family: Family, spec: ModelSpec) -> None:
         self.model, self.processor, self.family, self.spec = model, processor, family, spec
         self.device = next(model.parameters()).device
@@ -50,7 +52,7 @@ class TransformersPolicy:
         self.forbidden = torch.tensor(forbidden, dtype=torch.long, device=self.device)
         self.end = torch.tensor(sorted(_end_ids(self._hf, self.tokenizer)), dtype=torch.long, device=self.device)
         self.reader = Reader(processor, config=self._hf.config, family=family, forbidden=forbidden)
-        self._reference: nn.Module | None = None
+        self._reference: dict[str, Tensor] | None = None
         self.optimizer: torch.optim.Optimizer | None = None
 
     @classmethod
@@ -212,31 +214,63 @@ class TransformersPolicy:
         return logp_TV.gather(-1, torch.tensor(token_T, device=self.device)[:, None])[:, 0]
 
     def reference_logprobs(self, pack: Pack, *, temperature: float = 1.0) -> Tensor:
-        """The same log-probs under the reference: the weights at `hold_reference`, or the model without its adapters."""
-        if self.spec.lora is not None:
-            with self.model.disable_adapter():
-                return self.logprobs(pack, temperature=temperature).logp_M
-        if self._reference is None:
-            raise RuntimeError("no reference is held; call hold_reference() where the stage begins")
-        self.model, own = self._reference, self.model
-        try:
+        """The same log-probs under the reference that `hold_reference` keeps."""
+        with self._as_reference():
             return self.logprobs(pack, temperature=temperature).logp_M
-        finally:
-            self.model = own
 
-    def hold_reference(self, folder: Path | None = None) -> None:
-        """Keep a frozen copy of the weights as they are now, or as `save` wrote them into a folder.
+    def hold_reference(self, state: Mapping[str, Tensor] | None = None) -> None:
+        """Keep a frozen copy of the trained weights as they are now, or of an earlier `reference_state`.
 
-        With LoRA the base model is the reference, and this does nothing.
+        Weights that do not train are shared, so with LoRA the copy is the size of the adapters. Held before the first step
+        of a fresh adapter it is the base model: the disabled adapter.
         """
+        trained = self._trained()
+        if state is not None and state.keys() != trained.keys():
+            raise ValueError("the reference's weights are not of the parts that train now; begin the stage anew")
+        self._reference = {
+            name: (own if state is None else state[name].to(own)).detach().clone() for name, own in trained.items()
+        }
+
+    def base_state(self) -> dict[str, Tensor]:
+        """The reference that is the base model: adapters of zero, which is adapters disabled. ValueError without LoRA."""
         if self.spec.lora is None:
-            self._reference = copy.deepcopy(self.model).requires_grad_(False)
-            if folder is not None:
-                self._load_weights(self._reference, folder)
+            raise ValueError("only a model with adapters still knows its base; set lora, or reference='stage'")
+        return {name: torch.zeros_like(own) for name, own in self._trained().items()}
+
+    def reference_state(self) -> dict[str, Tensor]:
+        """The reference's own weights, on the CPU."""
+        return {name: weight.cpu() for name, weight in self._held().items()}
+
+    @torch.no_grad()
+    def sync_reference(self, *, mix: float) -> None:
+        """reference = mix * policy + (1 - mix) * reference, weight by weight: TR-DPO (2404.09656)."""
+        for name, own in self._trained().items():
+            self._held()[name].lerp_(own, mix)
 
     def drop_reference(self) -> None:
         """Free the frozen copy."""
         self._reference = None
+
+    @contextlib.contextmanager
+    def _as_reference(self) -> Iterator[None]:
+        """Within it the model has the reference's weights; nothing is copied."""
+        held, trained = self._held(), self._trained()
+        own = {name: parameter.data for name, parameter in trained.items()}
+        try:
+            for name, parameter in trained.items():
+                parameter.data = held[name]
+            yield
+        finally:
+            for name, parameter in trained.items():
+                parameter.data = own[name]
+
+    def _held(self) -> dict[str, Tensor]:
+        if self._reference is None:
+            raise RuntimeError("no reference is held; call hold_reference() where the stage begins")
+        return self._reference
+
+    def _trained(self) -> dict[str, nn.Parameter]:
+        return {name: parameter for name, parameter in self.model.named_parameters() if parameter.requires_grad}
 
     def _logprobs(self, pack: Pack, temperature: float) -> LogProbs:
         hidden_NH = self._states(pack.token_N, pack.position_AN, pack.features)
@@ -278,9 +312,8 @@ class TransformersPolicy:
             "language": self.spec.lr_scale_language,
         }
         parts: dict[str, list[nn.Parameter]] = {part: [] for part in scales}
-        for name, parameter in self.model.named_parameters():
-            if parameter.requires_grad:
-                parts[self.part_of(name)].append(parameter)
+        for name, parameter in self._trained().items():
+            parts[self.part_of(name)].append(parameter)
         groups = [{"params": p, "lr": 0.0, "scale": scales[part], "part": part} for part, p in parts.items() if p]
         if not groups:
             raise ValueError(f"nothing is left to train: every part is frozen ({', '.join(self.spec.freeze)})")
@@ -324,7 +357,7 @@ class TransformersPolicy:
             if self.spec.lora is not None:
                 self._load_adapters(folder)
             else:
-                self._load_weights(self.model, folder)
+                self._load_weights(folder)
         except RuntimeError as error:  # torch's word for names and shapes that differ
             raise UnsupportedModel(
                 f"the weights in {folder} are not of the model {self.spec.path!r} as it is now: {str(error).splitlines()[-1].strip()}; "
@@ -337,10 +370,10 @@ class TransformersPolicy:
 
         set_peft_model_state_dict(self.model, load_file(folder / "adapter_model.safetensors"))
 
-    def _load_weights(self, model: nn.Module, folder: Path) -> None:
+    def _load_weights(self, folder: Path) -> None:
         # The widest type in the model: frozen bfloat16 weights come back exactly from float32.
         dtype = torch.float64 if self.spec.dtype == "float64" else torch.float32
-        model.load_state_dict(type(self._hf).from_pretrained(folder, dtype=dtype).state_dict())
+        self.model.load_state_dict(type(self._hf).from_pretrained(folder, dtype=dtype).state_dict())
 
 
 def _end_ids(model: nn.Module, tokenizer: Any) -> set[int]:

@@ -46,6 +46,8 @@ class Recipe:
                 raise ValueError(f"{kind} names must differ, got {names}")
             _require_file_names(kind, names)
         _require_file_names("recipe", [self.name])
+        if self.model.lora is None and any(stage.reference == "base" for stage in self.stages):
+            raise ValueError("reference='base' is the model without its adapters, and there are none; set lora, or 'stage'")
         selectors = {f"eval/{e.name}/{mode}" for e in self.evaluations if e.selects for mode in ("greedy", "sampled")}
         if self.best_by and self.best_by not in selectors:
             raise ValueError(

@@ -22,10 +22,10 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def batch_indices(n: int, *, batch: int, step: int, seed: int) -> list[int]:
-    """Which of `n` samples step number `step` takes: epochs of a fresh permutation each, cut into batches without a gap."""
-    first, indices = step * batch, []
-    for position in range(first, first + batch):
+def next_indices(n: int, *, first: int, count: int, seed: int) -> list[int]:
+    """Which of `n` samples stand at places `first` on of an endless row: epochs of a fresh permutation each, without a gap."""
+    indices = []
+    for position in range(first, first + count):
         epoch, offset = divmod(position, n)
         indices.append(int(_permutation(n, derive(seed, "epoch", epoch))[offset]))
     return indices

@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean, pstdev
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from saccade.algo.algorithm import Algorithm, sft
+import numpy as np
+
+from saccade.algo.algorithm import Algorithm
+from saccade.algo.curriculum import Curriculum
+from saccade.algo.keep import term_values
+from saccade.algo.named import sft
+from saccade.algo.schedules import Schedule, at, values_of
 from saccade.algo.surrogates import policy_gradient
 from saccade.core.reward import Rewards
 from saccade.core.rollout import Group, Rollout, Stop
 from saccade.core.sample import DataError, Sample, Task
 from saccade.policy.spec import Optimization, Sampling
-from saccade.run.seeds import batch_indices, derive
+from saccade.run.memory import Memory
+from saccade.run.seeds import derive, next_indices
 
 if TYPE_CHECKING:
     from saccade.policy.protocol import Policy
@@ -23,6 +30,16 @@ if TYPE_CHECKING:
 
 class TooManyUnscored(RuntimeError):
     """More rollouts without a score than a stage allows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """What a step made: the groups to learn from, all that were asked for it, what they were like, and what to say of it."""
+
+    groups: list[Group]
+    asked: list[Group]
+    metrics: dict[str, float] = field(default_factory=dict)
+    warning: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +56,8 @@ class SFT:
     updates_per_rollout: int = field(default=1, init=False)
     temperature: float = field(default=1.0, init=False)
     was_sampled: bool = field(default=False, init=False)
+    reference: Literal["stage"] = field(default="stage", init=False)
+    sync_every: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         _require_samples(self.name, self.task)
@@ -50,18 +69,27 @@ class SFT:
                 f"{self.task.name!r} have none (first: {without[0]}); give the rows a solution, or drop the stage"
             )
 
-    def groups(self, policy: Policy, step: int, *, seed: int) -> tuple[list[Group], dict[str, float]]:
+    def round(self, policy: Policy, step: int, *, seed: int, memory: Memory) -> Round:
         """This step's solutions as groups of one."""
-        indices = batch_indices(len(self.task), batch=self.batch, step=step, seed=derive(seed, self.name))
-        return [_imitated(policy, self.task.samples[i]) for i in indices], {}
+        indices = next_indices(
+            len(self.task), first=memory.drawn, count=self.batch, seed=derive(seed, self.name)
+        )
+        memory.drawn += self.batch
+        groups = [_imitated(policy, self.task.samples[i]) for i in indices]
+        return Round(groups=groups, asked=groups)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RL:
     """Group-relative reinforcement learning: `prompts` samples a step, `siblings` rollouts of each.
 
-    `updates_per_rollout` splits a step's groups into that many optimizer steps, by order. More than `max_unscored_share`
-    of a step's rollouts without a reward stops the run.
+    siblings             a number, or a Schedule of progress
+    limit                a Schedule of progress for the most tokens of an answer; None leaves it to `sampling`
+    updates_per_rollout  optimizer steps that a step's experience is split into, by order, samples whole
+    curriculum           how the odds of a sample follow from its pass rate; None asks all in random order, again and again
+    max_unscored_share   more of a step's rollouts without a reward stop the run
+    reference            what a KL penalty pulls to: the policy where the "stage" began, or the "base" model without adapters
+    sync_every           move the reference towards the policy every so many steps, by `sync_mix`; 0 never
     """
 
     name: str = "rl"
@@ -70,18 +98,25 @@ class RL:
     algorithm: Algorithm
     steps: int
     prompts: int
-    siblings: int
+    siblings: int | Schedule
     sampling: Sampling
     optimization: Optimization
+    limit: Schedule | None = None
     updates_per_rollout: int = 1
+    curriculum: Curriculum | None = None
     max_unscored_share: float = 0.2
+    reference: Literal["stage", "base"] = "stage"
+    sync_every: int = 0
+    sync_mix: float = 0.6  # C TRL, every 512 steps
     was_sampled: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
         _require_samples(self.name, self.task)
         _require_counts(self.name, steps=self.steps, prompts=self.prompts)
-        if self.siblings < 2:
+        if min(values_of(self.siblings)) < 2:
             raise ValueError(f"a group needs at least 2 siblings to compare, got {self.siblings}")
+        if self.limit is not None and min(values_of(self.limit)) < 1:
+            raise ValueError(f"an answer may have at least 1 token, got the limit {self.limit}")
         if not self.sampling.is_whole:
             raise ValueError(
                 "RL must sample from the whole distribution (temperature above 0, top_p 1, top_k 0): log-probs of a "
@@ -94,31 +129,87 @@ class RL:
             )
         if not 1 <= self.updates_per_rollout <= self.prompts:
             raise ValueError(f"updates_per_rollout must be 1 to prompts ({self.prompts}), got {self.updates_per_rollout}")
+        if self.sync_every < 0 or not 0 < self.sync_mix <= 1:
+            raise ValueError(
+                f"sync_every must be 0 or more and sync_mix above 0 to 1, got {self.sync_every} and {self.sync_mix}"
+            )
+        looked_at = self.algorithm.terms | ({self.curriculum.by} if self.curriculum else set())
+        if unknown := looked_at - set(self.rewards.names):
+            raise ValueError(
+                f"stage {self.name!r}: {self.algorithm.name} looks at the reward {min(unknown)!r}; have: "
+                f"{', '.join(self.rewards.names)}; name one of them with by=, or add it with weight 0"
+            )
 
     @property
     def temperature(self) -> float:
         """The temperature at which log-probs count."""
         return self.sampling.temperature
 
-    def groups(self, policy: Policy, step: int, *, seed: int) -> tuple[list[Group], dict[str, float]]:
-        """This step's rollouts, sampled and scored, and what they were like."""
-        indices = batch_indices(len(self.task), batch=self.prompts, step=step, seed=derive(seed, self.name))
-        samples = [self.task.samples[i] for i in indices]
-        start = time.perf_counter()
-        groups = policy.sample(
-            samples, n=self.siblings, sampling=self.sampling, seed=derive(seed, self.name, step, "sample")
-        )
-        sampled = time.perf_counter()
-        groups = asyncio.run(self.rewards.score(groups, progress=step / self.steps))
-        metrics = rollout_metrics(groups, self.rewards)
-        metrics["time/sample"] = sampled - start
-        metrics["time/score"] = time.perf_counter() - sampled
+    def round(self, policy: Policy, step: int, *, seed: int, memory: Memory) -> Round:
+        """This step's rollouts, sampled and scored; again and again where the algorithm refills, until the step is full."""
+        refill = self.algorithm.refill
+        most = 1 if refill is None else refill.rounds
+        count = self.prompts if refill is None else max(1, round(self.prompts * refill.oversampling))
+        asked: list[Group] = []
+        kept: list[Group] = []
+        seconds = {"time/sample": 0.0, "time/score": 0.0}
+        for number in range(most):
+            asked += self._asked(policy, step, count, number=number, seed=seed, memory=memory, seconds=seconds)
+            kept = asked if refill is None else self.algorithm.keep(asked)[: self.prompts]
+            if len(kept) >= self.prompts:
+                break
+        metrics = {**rollout_metrics(asked, self.rewards), **seconds}
+        self._learn_pass_rates(asked, memory)
         if metrics["rollout/unscored"] > self.max_unscored_share:
             raise TooManyUnscored(
                 f"{metrics['rollout/unscored']:.0%} of the rollouts of step {step} have no reward, at most "
                 f"{self.max_unscored_share:.0%} may; look at the 'why' of their scores in rollouts.jsonl"
             )
-        return groups, metrics
+        warning = ""
+        if refill is not None:
+            metrics["rollout/rounds"] = number + 1
+            metrics["rollout/kept_groups"] = len(kept) / self.prompts
+            if len(kept) < self.prompts:
+                warning = (
+                    f"dynamic sampling did not fill a step of {self.prompts} groups in {most} rounds: nearly every sample is "
+                    "always right or always wrong; the step trains on what there is"
+                )
+        return Round(groups=kept, asked=asked, metrics=metrics, warning=warning)
+
+    def _asked(
+        self, policy: Policy, step: int, count: int, *, number: int, seed: int, memory: Memory, seconds: dict[str, float]
+    ) -> list[Group]:
+        """Further samples, their rollouts sampled and scored; `number` counts the rounds of this step."""
+        progress = step / self.steps
+        purpose = "sample" if number == 0 else f"sample {number}"
+        start = time.perf_counter()
+        groups = policy.sample(
+            [self.task.samples[i] for i in self._next(count, step, number=number, seed=seed, memory=memory)],
+            n=int(at(self.siblings, progress)),
+            sampling=self.sampling if self.limit is None else replace(self.sampling, max_tokens=int(self.limit(progress))),
+            seed=derive(seed, self.name, step, purpose),
+        )
+        sampled = time.perf_counter()
+        groups = asyncio.run(self.rewards.score(groups, progress=progress))
+        seconds["time/sample"] += sampled - start
+        seconds["time/score"] += time.perf_counter() - sampled
+        return groups
+
+    def _next(self, count: int, step: int, *, number: int, seed: int, memory: Memory) -> list[int]:
+        """Which samples are asked next."""
+        if self.curriculum is None:
+            first, memory.drawn = memory.drawn, memory.drawn + count
+            return next_indices(len(self.task), first=first, count=count, seed=derive(seed, self.name))
+        rates = [memory.pass_rates.get(i, sample.data.get("pass_rate")) for i, sample in enumerate(self.task.samples)]
+        random = np.random.default_rng(derive(seed, self.name, step, f"curriculum {number}"))
+        return self.curriculum.draw(rates, count, progress=step / self.steps, random=random)
+
+    def _learn_pass_rates(self, groups: Sequence[Group], memory: Memory) -> None:
+        if self.curriculum is None:
+            return
+        places = {id(sample): place for place, sample in enumerate(self.task.samples)}
+        found = {places[id(g.sample)]: fmean(v) for g in groups if (v := term_values(g, self.curriculum.by))}
+        memory.pass_rates = self.curriculum.updated(memory.pass_rates, found)
 
 
 Stage = SFT | RL

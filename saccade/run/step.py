@@ -1,176 +1,244 @@
-"""One optimizer step, the part that everyone should read: keep, credit, pack, weigh, then learn pack by pack, and update.
+"""One step of learning, the part that everyone should read.
 
     groups (sampled and scored)
+      experience:
       -> keep       which groups train
-      -> credit     an advantage per rollout
+      -> credit     an advantage per rollout or token, less the KL penalty where it stands in the reward
+      -> trains     which of the credited rollouts the loss is over
+      -> replay     old experience in place of what says nothing
+      optimizer_step, once or several times:
       -> weigh      a weight per trained token of the WHOLE step, so that splitting cannot change the answer
       -> pack       whole groups into token streams under a budget
-      -> per pack   log-probs, surrogate, penalty, backward
+      -> per pack   log-probs, surrogate, correction, penalty, backward
       -> update     clip the gradient, AdamW
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from saccade.algo.advantages import Credit
 from saccade.algo.algorithm import Algorithm
+from saccade.algo.surrogates import ratio
 from saccade.algo.weights import Weigh
+from saccade.core.experience import Experience
 from saccade.core.pack import Pack
-from saccade.core.rollout import Group, Rollout
+from saccade.core.rollout import Group
 from saccade.policy.protocol import NotFinite, Policy
+from saccade.run.meter import Meter
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Part:
-    """A pack, the rollouts in it, and what the algorithm said of their trained tokens."""
+    """A pack, the experience in it, and what the algorithm said of its trained tokens."""
 
     pack: Pack
-    rollouts: tuple[Rollout, ...]
+    experience: tuple[Experience, ...]
     adv_M: Tensor
     weight_M: Tensor
+
+    @property
+    def rollout_M(self) -> Tensor:
+        """Which of the pack's rollouts each trained token belongs to."""
+        return self.pack.rollout_M
+
+    @property
+    def is_fresh_M(self) -> Tensor:
+        """Whether each trained token was sampled for this step."""
+        return torch.tensor([not one.is_replayed for one in self.experience])[self.rollout_M]
+
+    @property
+    def sampler_M(self) -> Tensor:
+        """The sampler's log-prob of each trained token, float64."""
+        return torch.tensor([p for one in self.experience for p in one.rollout.sampled_logp_T], dtype=torch.float64)
+
+
+def experience(
+    policy: Policy, groups: Sequence[Group], *, algorithm: Algorithm, beta: float = 0.0, temperature: float = 1.0
+) -> tuple[list[Experience], dict[str, float]]:
+    """What scored groups are worth: their rollouts with advantages, in order, and what that took. Replay comes after.
+
+    `beta` is the coefficient of the KL penalty; it counts here where the penalty stands in the reward.
+    """
+    kept = algorithm.keep(groups)
+    costs, metrics = None, {}
+    if algorithm.needs_reference and algorithm.penalty_in == "reward":
+        kl = _kl(policy, kept, algorithm=algorithm, temperature=temperature)
+        costs = [[beta * kl_T for kl_T in row] for row in kl]
+        metrics["policy/kl"] = _mean(token for row in kl for kl_T in row for token in kl_T)
+    corrects = policy.samples_elsewhere or algorithm.correct_own_sampler
+    lessons = [
+        Experience(
+            rollout=rollout,
+            advantage=advantage,
+            old_T=rollout.sampled_logp_T if algorithm.ratio_to == "sampler" else None,
+            correction=algorithm.correction if corrects else None,
+        )
+        for group, credit in zip(kept, algorithm.credit(kept, costs), strict=True)
+        for rollout, advantage in zip(group.rollouts, credit, strict=True)
+        if algorithm.trains(rollout)
+    ]
+    return lessons, metrics
 
 
 def optimizer_step(
     policy: Policy,
-    groups: Sequence[Group],
+    lessons: Sequence[Experience],
     *,
     algorithm: Algorithm,
-    progress: float,
     lr: float,
+    beta: float = 0.0,
     temperature: float = 1.0,
-    old_logps: dict[int, Tensor] | None = None,
     was_sampled: bool = True,
 ) -> dict[str, float]:
-    """Learn once from scored groups and return the step's metrics (docs/metrics.md).
+    """Learn once from experience and return the step's metrics (docs/metrics.md).
 
-    `old_logps` are log-probs from before the first update (`old_logprobs`), None for the first update after sampling,
-    where the policy is the one that sampled. `was_sampled` False (SFT) leaves out the comparison with the sampler.
-    NotFinite, before any weight changes, when a log-prob or the gradient is.
+    An experience without `old_T` is compared with the policy as it is: right for the first update after sampling, before
+    the later ones `anchored` notes them. `was_sampled` False (SFT) leaves out the comparison with the sampler. Where no
+    advantage differs from 0 and no penalty pulls, nothing is computed and no weight moves. NotFinite, before any weight
+    changes, when a log-prob or the gradient is.
     """
     start = time.perf_counter()
-    kept = algorithm.keep(groups)
-    credits = algorithm.credit(kept)
-    parts = _parts(policy, kept, algorithm.weigh, credits)
-    meter = _Meter()
-    beta = algorithm.beta_at(progress) if algorithm.needs_reference else 0.0
+    has_penalty = algorithm.needs_reference and algorithm.penalty_in == "loss"
+    parts = _parts(policy, lessons, algorithm.weigh, skips_idle=not has_penalty)
+    meter = Meter()
     for part in parts:
-        ref_M = policy.reference_logprobs(part.pack, temperature=temperature) if algorithm.needs_reference else None
+        ref_M = policy.reference_logprobs(part.pack, temperature=temperature) if has_penalty else None
         with policy.learning(part.pack, temperature=temperature) as now:
             logp_M = now.logp_M
             _require_finite(logp_M.detach(), part)
-            old_M = logp_M.detach() if old_logps is None else _gather(old_logps, part.rollouts, logp_M)
+            old_M = _old(part, logp_M)
             adv_M, weight_M = part.adv_M.to(logp_M), part.weight_M.to(logp_M)
-            loss_M = algorithm.surrogate(logp_M, old_M, adv_M, part.pack.rollout_M.to(logp_M.device))
+            rollout_M = part.rollout_M.to(logp_M.device)
+            loss_M = algorithm.surrogate(logp_M, old_M, adv_M, rollout_M)
+            meter.clipping(loss_M, logp_M, adv_M)
+            loss_M = loss_M * _correction(part, old_M, rollout_M, meter)
             if ref_M is not None:
                 kl_M = algorithm.penalty(logp_M, ref_M)
-                loss_M = loss_M + beta * kl_M
-                meter.add("loss/kl", kl_M)
+                meter.add("policy/kl", kl_M)
+                loss_M = loss_M + beta * (kl_M * ratio(logp_M, old_M) if algorithm.penalty_by_ratio else kl_M)
             loss = (weight_M * loss_M).sum()
             loss.backward()
         meter.total("loss/mean", loss)
         meter.add("policy/entropy", now.entropy_M)
         meter.add("policy/logp", logp_M)
+        meter.ratios(logp_M.detach(), old_M)
         if was_sampled:
-            _compare_with_sampler(meter, part, logp_M.detach())
-    norm = policy.update(lr=lr)
+            learner_M = logp_M.detach() if algorithm.ratio_to == "sampler" else old_M
+            meter.sampler(learner_M[part.is_fresh_M], part.sampler_M[part.is_fresh_M])
+    norm = policy.update(lr=lr) if parts else 0.0
     if not np.isfinite(norm):
-        rollouts = [rollout for part in parts for rollout in part.rollouts]
+        rollouts = [one.rollout for part in parts for one in part.experience]
         raise NotFinite(f"the gradient norm is {norm} although all log-probs are finite", rollouts)
-    n_tokens = sum(len(part.pack) for part in parts)
     return {
-        **meter.means(),
+        **meter.metrics(),
         "policy/grad_norm": norm,
         "policy/lr": lr,
-        "policy/kl_coefficient": beta,
         "learn/packs": len(parts),
-        "learn/stream_tokens": n_tokens,
+        "learn/stream_tokens": sum(len(part.pack) for part in parts),
         "learn/trained_tokens": sum(len(part.pack.target_M) for part in parts),
         "time/learn": time.perf_counter() - start,
     }
 
 
-def old_logprobs(policy: Policy, groups: Sequence[Group], *, temperature: float) -> dict[int, Tensor]:
-    """Each rollout's log-probs under the policy as it is, by the rollout's id(): what later updates are compared with."""
-    flat = [[0.0] * len(group.rollouts) for group in groups]
-    old: dict[int, Tensor] = {}
-    for part in _parts(policy, groups, _no_weights, flat):
-        logp_M = policy.logprobs(part.pack, temperature=temperature).logp_M
-        for rollout, piece in zip(part.rollouts, logp_M.split([r.n_sampled for r in part.rollouts]), strict=True):
-            old[id(rollout)] = piece
-    return old
+def anchored(policy: Policy, lessons: Sequence[Experience], *, temperature: float) -> list[Experience]:
+    """The experience with `old_T` filled in from the policy as it is: what later updates are compared with."""
+    without = [one for one in lessons if one.old_T is None]
+    old: dict[int, tuple[float, ...]] = {}
+    for part in _parts(policy, without, _no_weights, skips_idle=False):
+        logp_M = policy.logprobs(part.pack, temperature=temperature).logp_M.double().cpu()
+        for one, piece in zip(part.experience, logp_M.split([o.rollout.n_sampled for o in part.experience]), strict=True):
+            old[id(one)] = tuple(piece.tolist())
+    return [one if one.old_T is not None else replace(one, old_T=old[id(one)]) for one in lessons]
 
 
-def _parts(policy: Policy, groups: Sequence[Group], weigh: Weigh, credits: Sequence[Credit]) -> list[Part]:
-    """The step as packs within the policy's token budget, each with its advantages and its share of the step's weights."""
-    lengths = [[r.n_sampled for r in group.rollouts] for group in groups]
-    flat = [n for row in lengths for n in row]
-    weights = np.split(weigh(flat), np.cumsum(flat)[:-1])
-    firsts = np.cumsum([0] + [len(row) for row in lengths])
-    return [
-        Part(
-            pack=pack,
-            rollouts=tuple(groups[g].rollouts[i] for g, i in members),
-            adv_M=_concatenated(np.broadcast_to(credits[g][i], lengths[g][i]) for g, i in members),
-            weight_M=_concatenated(weights[firsts[g] + i] for g, i in members),
+def bundles(lessons: Sequence[Experience]) -> list[list[Experience]]:
+    """The experience by sample, in order of first appearance: what shares a prompt, fresh or replayed, is computed together."""
+    found: dict[int, list[Experience]] = {}
+    for one in lessons:
+        found.setdefault(id(one.rollout.sample), []).append(one)
+    return list(found.values())
+
+
+def _parts(policy: Policy, lessons: Sequence[Experience], weigh: Weigh, *, skips_idle: bool) -> list[Part]:
+    """The step as packs within the policy's token budget, each with its advantages and its share of the step's weights.
+
+    Weights are those of the whole step. `skips_idle` leaves out what has no gradient, advantages of 0, after they are known.
+    """
+    rows = bundles(lessons)
+    lengths = [one.rollout.n_sampled for row in rows for one in row]
+    weights = iter(np.split(weigh(lengths), np.cumsum(lengths)[:-1]))
+    weighted = [[(one, next(weights)) for one in row] for row in rows]
+    if skips_idle:
+        weighted = [busy for row in weighted if (busy := [pair for pair in row if pair[0].size > 0])]
+    groups = [Group(sample=row[0][0].rollout.sample, rollouts=tuple(one.rollout for one, _ in row)) for row in weighted]
+    parts = []
+    for pack, members in policy.packs(groups) if groups else ():
+        chosen = [weighted[g][i] for g, i in members]
+        parts.append(
+            Part(
+                pack=pack,
+                experience=tuple(one for one, _ in chosen),
+                adv_M=torch.from_numpy(np.concatenate([one.advantage_T for one, _ in chosen])),
+                weight_M=torch.from_numpy(np.concatenate([weight for _, weight in chosen])),
+            )
         )
-        for pack, members in policy.packs(groups)
-    ]
+    return parts
 
 
-def _concatenated(pieces) -> Tensor:
-    return torch.from_numpy(np.concatenate([np.asarray(piece, dtype=np.float64) for piece in pieces]))
+def _kl(policy: Policy, groups: Sequence[Group], *, algorithm: Algorithm, temperature: float) -> list[list[np.ndarray]]:
+    """The estimate of the KL between the policy that sampled each token and the reference, by group and sibling."""
+    fresh = [Experience(rollout=rollout, advantage=0.0) for group in groups for rollout in group.rollouts]
+    found: dict[int, np.ndarray] = {}
+    for part in _parts(policy, fresh, _no_weights, skips_idle=False):
+        ref_M = policy.reference_logprobs(part.pack, temperature=temperature).double().cpu()
+        kl_M = algorithm.penalty(part.sampler_M, ref_M)
+        for one, piece in zip(part.experience, kl_M.split([o.rollout.n_sampled for o in part.experience]), strict=True):
+            found[id(one.rollout)] = piece.numpy()
+    return [[found[id(rollout)] for rollout in group.rollouts] for group in groups]
+
+
+def _mean(values: Iterable[float]) -> float:
+    values = [float(value) for value in values]
+    return math.fsum(values) / max(1, len(values))
 
 
 def _no_weights(lengths_B: Sequence[int]) -> np.ndarray:
     return np.zeros(sum(lengths_B))
 
 
-def _gather(old: dict[int, Tensor], rollouts: Sequence[Rollout], like: Tensor) -> Tensor:
-    return torch.cat([old[id(rollout)] for rollout in rollouts]).to(like)
+def _old(part: Part, logp_M: Tensor) -> Tensor:
+    """What each token's ratio is taken to: its own log-prob where nothing else is on record."""
+    if all(one.old_T is None for one in part.experience):
+        return logp_M.detach()
+    own = logp_M.detach().split([one.rollout.n_sampled for one in part.experience])
+    return torch.cat(
+        [now if one.old_T is None else now.new_tensor(one.old_T) for one, now in zip(part.experience, own, strict=True)]
+    )
+
+
+def _correction(part: Part, old_M: Tensor, rollout_M: Tensor, meter: Meter) -> Tensor:
+    """The weight of each token that makes up for the sampler being another policy; 1 where nothing has to be."""
+    weight_M = torch.ones_like(old_M)
+    for correction in dict.fromkeys(one.correction for one in part.experience if one.correction is not None):
+        is_in_B = torch.tensor([one.correction == correction for one in part.experience], device=old_M.device)
+        is_in_M = is_in_B[rollout_M]
+        sampler_M = part.sampler_M.to(old_M)[is_in_M]
+        weight_M[is_in_M] = correction(old_M[is_in_M], sampler_M, rollout_M[is_in_M])
+        meter.correction(weight_M[is_in_M], ratio(old_M[is_in_M], sampler_M))
+    return weight_M
 
 
 def _require_finite(logp_M: Tensor, part: Part) -> None:
     if torch.isfinite(logp_M).all():
         return
-    bad = {int(b) for b in part.pack.rollout_M[~torch.isfinite(logp_M).cpu()]}
-    rollouts = [part.rollouts[b] for b in sorted(bad)]
+    bad = {int(b) for b in part.rollout_M[~torch.isfinite(logp_M).cpu()]}
+    rollouts = [part.experience[b].rollout for b in sorted(bad)]
     names = ", ".join(dict.fromkeys(r.sample.id for r in rollouts))
     raise NotFinite(f"log-probs are not finite for {len(rollouts)} rollouts of {names}", rollouts)
-
-
-def _compare_with_sampler(meter: _Meter, part: Part, logp_M: Tensor) -> None:
-    """How far the learner's log-probs are from the sampler's; exact groups keep this at rounding error."""
-    sampled = [logp for r in part.rollouts for logp, is_sampled in zip(r.logp_T, r.is_sampled_T) if is_sampled]
-    gap_M = (logp_M.cpu().double() - torch.tensor(sampled, dtype=torch.float64)).abs()
-    meter.add("policy/sampler_gap", gap_M)
-    meter.peak("policy/sampler_gap_max", gap_M)
-
-
-class _Meter:
-    """Means over tokens and sums over packs of one step."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, float] = {}
-        self._counts: dict[str, int] = {}
-
-    def add(self, key: str, value_M: Tensor) -> None:
-        self._sums[key] = self._sums.get(key, 0.0) + float(value_M.detach().sum())
-        self._counts[key] = self._counts.get(key, 0) + value_M.numel()
-
-    def total(self, key: str, value: Tensor) -> None:
-        self._sums[key] = self._sums.get(key, 0.0) + float(value.detach())
-        self._counts[key] = 1
-
-    def peak(self, key: str, value_M: Tensor) -> None:
-        self._sums[key] = max(self._sums.get(key, 0.0), float(value_M.max()) if value_M.numel() else 0.0)
-        self._counts[key] = 1
-
-    def means(self) -> dict[str, float]:
-        return {key: total / max(1, self._counts[key]) for key, total in self._sums.items()}

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from statistics import fmean
 from typing import Any
+
+from safetensors.torch import load_file, save_file
 
 from saccade.core.rollout import Group
 from saccade.core.sample import Task
@@ -26,9 +27,12 @@ from saccade.run.folder import RunFolder
 from saccade.run.live import Live
 from saccade.run.probe import probe
 from saccade.run.recipe import Recipe
+from saccade.run.learn import learn
+from saccade.run.memory import Memory
 from saccade.run.seeds import derive, seed_everything
 from saccade.run.stage import Stage
-from saccade.run.step import old_logprobs, optimizer_step
+
+REFERENCE = "reference.safetensors"
 
 
 @dataclass
@@ -77,7 +81,8 @@ def train(
         else:
             run.open()
         for index in range(run.progress.stage, len(recipe.stages)):
-            run.stage(recipe.stages[index], optimizer_state=state.pop("optimizer", None))
+            run.stage(recipe.stages[index], saved=state)
+            state = {}
         return run.close()
     except NotFinite as fault:
         raise run.kept(fault) from fault
@@ -97,6 +102,7 @@ class _Run:
     def __init__(self, recipe: Recipe, folder: RunFolder, policy: Policy) -> None:
         self.recipe, self.folder, self.policy = recipe, folder, policy
         self.progress = Progress(data=_fingerprint(self._tasks()))
+        self.memory = Memory()
         self.live: Live
         self._clock = time.perf_counter()
 
@@ -126,13 +132,15 @@ class _Run:
         self.folder.append_metrics({"run/stage": "probe", "run/step": 0, **found})
         self.progress.before = self._measure("before", self.recipe.evaluations)
 
-    def stage(self, stage: Stage, *, optimizer_state: dict[str, Any] | None) -> None:
-        """A stage to its end, measured and saved."""
+    def stage(self, stage: Stage, *, saved: Mapping[str, Any]) -> None:
+        """A stage to its end, measured and saved. `saved` is what the checkpoint holds that it goes on from, or nothing."""
         policy, progress = self.policy, self.progress
         policy.start_optimizer(stage.optimization)
-        if optimizer_state is not None:
-            policy.optimizer.load_state_dict(optimizer_state)
-        self._hold_reference(stage, is_resumed=optimizer_state is not None)
+        self.memory = Memory()
+        if saved:
+            policy.optimizer.load_state_dict(saved["optimizer"])
+            self.memory = Memory.restored(saved["memory"], stage.task)
+        self._hold_reference(stage, saved)
         shows = None if stage.was_sampled else ("loss/mean",)
         self.live.begin(stage.name, steps=stage.steps, done=progress.step, shows=shows)
         while progress.step < stage.steps:
@@ -193,33 +201,22 @@ class _Run:
     # ---- one step
 
     def _step(self, stage: Stage) -> dict[str, float]:
-        policy, step = self.policy, self.progress.step
+        policy, step, seed, memory = self.policy, self.progress.step, self.recipe.seed, self.memory
         start = time.perf_counter()
-        groups, metrics = stage.groups(policy, step, seed=self.recipe.seed)
-        parts = _split(groups, stage.updates_per_rollout)
-        old = old_logprobs(policy, groups, temperature=stage.temperature) if len(parts) > 1 else None
-        learned = []
-        for part in parts:
-            learned.append(
-                optimizer_step(
-                    policy,
-                    part,
-                    algorithm=stage.algorithm,
-                    progress=step / stage.steps,
-                    lr=stage.optimization.lr_at(step, total=stage.steps),
-                    temperature=stage.temperature,
-                    old_logps=old,
-                    was_sampled=stage.was_sampled,
-                )
-            )
+        made = stage.round(policy, step, seed=seed, memory=memory)
+        if made.warning:
+            self.live.warn(made.warning)
+        learned = learn(policy, stage, made, step=step, seed=seed, memory=memory)
+        if stage.sync_every and (step + 1) % stage.sync_every == 0 and stage.algorithm.needs_reference:
+            policy.sync_reference(mix=stage.sync_mix)
         if stage.was_sampled:
-            advantages = [[_first(credit) for credit in row] for row in stage.algorithm.credit(groups)]
-            self.folder.append_rollouts(groups, step=step + 1, stage=stage.name, advantages=advantages)
+            advantages = [[learned.advantages.get(id(rollout)) for rollout in group.rollouts] for group in made.asked]
+            self.folder.append_rollouts(made.asked, step=step + 1, stage=stage.name, advantages=advantages)
         seconds = time.perf_counter() - start
-        tokens = sum(rollout.n_sampled for group in groups for rollout in group.rollouts)
+        tokens = sum(rollout.n_sampled for group in made.asked for rollout in group.rollouts)
         return {
-            **metrics,
-            **_means(learned),
+            **made.metrics,
+            **learned.metrics,
             "time/step": seconds,
             "speed/tokens_per_second": tokens / seconds,
         }
@@ -272,7 +269,13 @@ class _Run:
     def _checkpoint(self, stage: Stage) -> None:
         self._count_seconds()
         name = f"{stage.name}-{self.progress.step}"
-        state = {"progress": asdict(self.progress), "optimizer": self.policy.optimizer.state_dict()}
+        state = {
+            "progress": asdict(self.progress),
+            "optimizer": self.policy.optimizer.state_dict(),
+            "memory": self.memory.saved(stage.task),
+        }
+        if stage.sync_every and stage.algorithm.needs_reference and self.progress.step < stage.steps:
+            state["reference"] = self.policy.reference_state()
         self.folder.save_checkpoint(name, self.policy.save, state=state, is_best=self.progress.best_at == name)
 
     def _count_seconds(self) -> None:
@@ -280,14 +283,22 @@ class _Run:
         self.progress.seconds += now - self._clock
         self._clock = now
 
-    def _hold_reference(self, stage: Stage, *, is_resumed: bool) -> None:
-        """The weights at the stage's beginning; on disk too, as a resumed run no longer has them (adapters need neither)."""
-        if not stage.algorithm.needs_reference or self.recipe.model.lora is not None:
+    def _hold_reference(self, stage: Stage, saved: Mapping[str, Any]) -> None:
+        """The weights at the stage's beginning; on disk too, as a resumed run no longer has them."""
+        if not stage.algorithm.needs_reference:
+            return
+        if "reference" in saved:  # one that moves is in the checkpoint
+            self.policy.hold_reference(saved["reference"])
+            return
+        if stage.reference == "base":
+            self.policy.hold_reference(self.policy.base_state())
             return
         path = self.folder.path / "references" / stage.name
-        if not is_resumed:
-            write_model(path, self.policy.save)
-        self.policy.hold_reference(path)
+        if not saved:
+            self.policy.hold_reference()
+            write_model(path, lambda folder: save_file(self.policy.reference_state(), folder / REFERENCE))
+        else:
+            self.policy.hold_reference(load_file(path / REFERENCE))
 
     def _tasks(self) -> list:
         tasks = [stage.task for stage in self.recipe.stages] + [one.task for one in self.recipe.evaluations]
@@ -306,20 +317,3 @@ def _fingerprint(tasks: Iterable[Task]) -> str:
 
 def _is_due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
-
-
-def _split(groups: Sequence[Group], parts: int) -> list[list[Group]]:
-    """The groups in order, in so many parts of nearly equal size."""
-    bounds = [round(i * len(groups) / parts) for i in range(parts + 1)]
-    return [list(groups[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
-
-
-def _means(learned: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Each metric's mean over the updates that have it: one of which nothing was kept has no loss."""
-    keys = dict.fromkeys(key for one in learned for key in one)
-    return {key: fmean(one[key] for one in learned if key in one) for key in keys}
-
-
-def _first(credit: Any) -> float:
-    """A rollout's advantage as one number: itself, or its first token's."""
-    return float(credit) if not hasattr(credit, "__len__") else float(credit[0]) if len(credit) else 0.0

@@ -32,7 +32,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from saccade.algo.algorithm import grpo
+from saccade.algo.named import grpo
 from saccade.core.reward import Rewards, reward, weighted
 from saccade.core.rollout import Rollout
 from saccade.core.sample import DataError, Sample, Task

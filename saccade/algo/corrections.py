@@ -1,0 +1,127 @@
+"""What to do where the engine that sampled and the learner disagree about a token's log-prob.
+
+A vLLM or SGLang server computes in other kernels, often in other precision, so tokens are drawn from a slightly other policy
+than the one that learns from them. With w = exp(old - sampler), old being the learner's log-prob before the first update:
+
+    TruncatedRatio   min(w, cap)                         truncated importance sampling (TIS)
+    MaskedRatio      w where it lies in [low, high]      TRL's default for vLLM; IcePop (per token)
+    Rejected         1 where a statistic does, else 0    verl's rejection sampling
+    Corrections      the product of several
+
+A correction takes (old_M, sampler_M, rollout_M) and returns one weight >= 0 per token, without gradient, by which the surrogate's
+loss is multiplied, before the KL penalty is added. Token weights are not changed: a rejected token still counts in the
+denominators, so that a step of a hundred rejected rollouts is a small step.
+
+    >>> TruncatedRatio(cap=2.0)(torch.tensor([-1.0]), torch.tensor([-2.0]), torch.tensor([0]))     # e^1 is 2.718
+    tensor([2.])
+
+Off where the policy samples with its own weights: the two agree there to rounding error, which the probe proves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from saccade.algo.surrogates import MAX_LOG_RATIO, rollout_means, rollout_peaks, rollout_sums
+
+Correction = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(old_M, sampler_M, rollout_M) -> weight_M."""
+
+Level = Literal["token", "sequence"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TruncatedRatio:
+    """min(max(w, floor), cap): biased a little, and never large.
+
+    Per token, or with `level` "sequence" one w = exp(sum over the rollout) for all its tokens; the sum collapses for long
+    answers. Typical caps are 1.5 to 5 per token, 2 to 10 per sequence.
+    """
+
+    cap: float = 2.0  # C verl
+    floor: float = 0.0
+    level: Level = "token"
+
+    def __post_init__(self) -> None:
+        _require_range(self.floor, self.cap, at_least=0.0)
+
+    def __call__(self, old_M: Tensor, sampler_M: Tensor, rollout_M: Tensor) -> Tensor:
+        return _ratio(old_M, sampler_M, rollout_M, self.level).clamp(self.floor, self.cap)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskedRatio:
+    """w where low <= w <= high, 0 elsewhere."""
+
+    high: float = 3.0  # C TRL
+    low: float = 0.0
+    level: Level = "sequence"  # C TRL
+
+    def __post_init__(self) -> None:
+        _require_range(self.low, self.high, at_least=0.0)
+
+    def __call__(self, old_M: Tensor, sampler_M: Tensor, rollout_M: Tensor) -> Tensor:
+        weight_M = _ratio(old_M, sampler_M, rollout_M, self.level)
+        return weight_M.masked_fill((weight_M < self.low) | (weight_M > self.high), 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejected:
+    """1 where a statistic of x = old - sampler lies in [low, high], 0 elsewhere; nothing is reweighted.
+
+    `statistic` of a token is k1 = x, k2 = x^2 / 2 or k3 = exp(x) - x - 1 (the KL from sampler to learner); `over` is "token",
+    or the "sum", "mean" or "max" over the rollout, which then stands or falls as a whole. Ratios from 0.6 to 1.4 are
+    low=log(0.6), high=log(1.4) with k1.
+    """
+
+    low: float = -math.inf
+    high: float
+    statistic: Literal["k1", "k2", "k3"] = "k1"
+    over: Literal["token", "sum", "mean", "max"] = "token"
+
+    def __post_init__(self) -> None:
+        _require_range(self.low, self.high)
+
+    def __call__(self, old_M: Tensor, sampler_M: Tensor, rollout_M: Tensor) -> Tensor:
+        x_M = (old_M - sampler_M).detach().clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
+        match self.statistic:
+            case "k1":
+                value_M = x_M
+            case "k2":
+                value_M = x_M.square() / 2
+            case "k3":
+                value_M = x_M.exp() - x_M - 1
+        reduce = {"token": lambda v, _: v, "sum": rollout_sums, "mean": rollout_means, "max": rollout_peaks}[self.over]
+        value_M = reduce(value_M, rollout_M)
+        return ((value_M >= self.low) & (value_M <= self.high)).to(x_M.dtype)
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """Several at once: the product of their weights, such as TruncatedRatio per token and Rejected per rollout."""
+
+    parts: tuple[Correction, ...]
+
+    def __call__(self, old_M: Tensor, sampler_M: Tensor, rollout_M: Tensor) -> Tensor:
+        weight_M = torch.ones_like(old_M)
+        for part in self.parts:
+            weight_M = weight_M * part(old_M, sampler_M, rollout_M)
+        return weight_M
+
+
+def _ratio(old_M: Tensor, sampler_M: Tensor, rollout_M: Tensor, level: Level) -> Tensor:
+    x_M = (old_M - sampler_M).detach()
+    if level == "sequence":
+        x_M = rollout_sums(x_M, rollout_M)
+    return x_M.clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
+
+
+def _require_range(low: float, high: float, *, at_least: float = -math.inf) -> None:
+    if not at_least <= low < high:
+        raise ValueError(f"the range needs low < high (and ratios are 0 or more), got {low} to {high}")
