@@ -25,8 +25,9 @@ class Meter:
 
     def peak(self, key: str, value_M: Tensor) -> None:
         """Keep the largest of values that are 0 or more."""
-        self._sums[key] = max(self._sums.get(key, 0.0), float(value_M.max()) if value_M.numel() else 0.0)
-        self._counts[key] = 1
+        if value_M.numel():
+            self._sums[key] = max(self._sums.get(key, 0.0), float(value_M.max()))
+            self._counts[key] = 1
 
     def clipping(self, loss_M: Tensor, logp_M: Tensor, adv_M: Tensor) -> None:
         """The share of tokens whose gradient the surrogate switched off, by the sign of their advantage."""

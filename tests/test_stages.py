@@ -1,0 +1,355 @@
+"""What an RL stage does between steps: dynamic sampling, curricula, staged limits and sizes, replay, references that move."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+import torch
+
+from saccade.algo.algorithm import Refill
+from saccade.algo.curriculum import Curriculum
+from saccade.algo.keep import PassRate, unless_truncated
+from saccade.algo.named import dapo, grpo, rloo
+from saccade.algo.penalties import k3
+from saccade.algo.replay import SelectiveReplay
+from saccade.algo.schedules import Adaptive, Linear, Staged
+from saccade.core.reward import Rewards, reward, weighted
+from saccade.core.rollout import Rollout
+from saccade.policy.spec import LoRA, ModelSpec, Optimization
+from saccade.policy.transformers_policy import TransformersPolicy
+from saccade.run.folder import RunFolder
+from saccade.run.learn import learn
+from saccade.run.memory import Memory
+from saccade.run.recipe import Recipe
+from saccade.run.stage import RL
+from saccade.run.train import train
+from tests.micro import micro
+from tests.test_train import killed_after, last, logged, run, weights
+
+
+@reward
+def accuracy(rollout: Rollout) -> bool:
+    """Right for about half of the answers, so that most groups differ."""
+    return sum(rollout.token_T) % 2 == 0
+
+
+@reward
+def only_even_rows(rollout: Rollout) -> bool:
+    """Always wrong for half of the samples: their groups are flat."""
+    return int(rollout.sample.id[-1]) % 2 == 0 and sum(rollout.token_T) % 2 == 0
+
+
+def stage(*, rewards: Rewards | None = None, **changes) -> RL:
+    rl = micro(task="counting").stages[1]
+    changes.setdefault("algorithm", grpo(beta=0.0))
+    return replace(rl, rewards=rewards or weighted((accuracy, 1.0)), **{"siblings": 3, **changes})
+
+
+@pytest.fixture(scope="module")
+def policy() -> TransformersPolicy:
+    policy = TransformersPolicy.load(ModelSpec())
+    policy.start_optimizer(Optimization(lr=0.0))
+    return policy
+
+
+# dynamic sampling
+
+
+def test_dynamic_sampling_asks_until_the_step_is_full_of_groups_that_differ(policy):
+    rewards = weighted((replace(only_even_rows, name="accuracy"), 1.0))
+    rl = stage(rewards=rewards, algorithm=dapo(), prompts=4)
+    memory = Memory()
+    made = rl.round(policy, 0, seed=0, memory=memory)
+    assert len(made.groups) == 4 and not made.warning
+    assert all(not group.is_flat for group in made.groups)
+    assert len(made.asked) > 4 and memory.drawn == len(made.asked)
+    assert made.metrics["rollout/rounds"] == len(made.asked) / 4 and made.metrics["rollout/kept_groups"] == 1.0
+    assert made.metrics["rollout/flat_groups"] == fmean(group.is_flat for group in made.asked) > 0
+    again = rl.round(policy, 1, seed=0, memory=memory)  # goes on in the row of samples where the last step stopped
+    assert memory.drawn == len(made.asked) + len(again.asked)
+
+
+def test_dynamic_sampling_that_finds_nothing_stops_at_its_cap_and_says_so(policy):
+    @reward
+    def accuracy(rollout):
+        return 1.0
+
+    rl = stage(rewards=weighted((accuracy, 1.0)), algorithm=dapo(refill=Refill(rounds=3)), prompts=2)
+    memory = Memory()
+    made = rl.round(policy, 0, seed=0, memory=memory)
+    assert made.groups == [] and len(made.asked) == 6 and "did not fill a step of 2 groups in 3 rounds" in made.warning
+    before = [p.clone() for p in policy.model.parameters()]
+    learned = learn(policy, rl, made, step=0, seed=0, memory=memory)
+    assert learned.metrics["learn/packs"] == 0 and learned.advantages == {}
+    assert all(torch.equal(a, b) for a, b in zip(before, policy.model.parameters(), strict=True))
+
+
+def test_it_is_accuracy_that_filters_and_not_the_shaped_reward(policy):
+    @reward
+    def length(rollout):
+        return -len(rollout.text) / 100
+
+    @reward
+    def accuracy(rollout):
+        return 0.0
+
+    rewards = weighted((accuracy, 1.0), (length, 1.0))
+    made = stage(rewards=rewards, algorithm=dapo(refill=Refill(rounds=1)), prompts=2).round(policy, 0, seed=0, memory=Memory())
+    assert any(not group.is_flat for group in made.asked) and made.groups == []
+
+
+def test_a_term_that_an_algorithm_looks_at_must_be_there():
+    @reward
+    def points(rollout):
+        return 1.0
+
+    with pytest.raises(ValueError, match="dapo looks at the reward 'accuracy'; have: points"):
+        stage(rewards=weighted((points, 1.0)), algorithm=dapo())
+    stage(rewards=weighted((points, 1.0)), algorithm=dapo(by="points"))
+    with pytest.raises(ValueError, match="looks at the reward 'accuracy'"):
+        stage(rewards=weighted((points, 1.0)), curriculum=Curriculum())
+
+
+def test_truncated_answers_count_in_their_group_and_are_not_learned_from(policy):
+    rl = stage(algorithm=replace(grpo(beta=0.0), trains=unless_truncated), prompts=3, siblings=8)
+    rl = replace(rl, sampling=replace(rl.sampling, max_tokens=24))
+    made = rl.round(policy, 0, seed=0, memory=Memory())
+    whole = {id(r) for g in made.groups for r in g.rollouts if not r.is_truncated}
+    cut = {id(r) for g in made.groups for r in g.rollouts if r.is_truncated}
+    assert whole and cut
+    learned = learn(policy, rl, made, step=0, seed=0, memory=Memory())
+    assert learned.advantages.keys() == whole
+    everything = learn(policy, replace(rl, algorithm=grpo(beta=0.0)), made, step=0, seed=0, memory=Memory())
+    assert learned.advantages == {key: everything.advantages[key] for key in whole}
+
+
+# plain values of progress
+
+
+def test_sizes_and_limits_follow_progress(policy):
+    """PTST (specs/vision_r1.md 1.4): siblings times limit stays the same."""
+    rl = stage(
+        steps=4, prompts=1, siblings=Staged(values=(8, 4), starts=(0, 0.5)), limit=Staged(values=(6, 12), starts=(0, 0.5))
+    )
+    for step, (siblings, limit) in enumerate([(8, 6), (8, 6), (4, 12), (4, 12)]):
+        (group,) = rl.round(policy, step, seed=0, memory=Memory()).groups
+        assert len(group.rollouts) == siblings
+        assert max(r.n_sampled for r in group.rollouts) == limit
+
+
+def test_stages_of_nonsense_are_refused():
+    with pytest.raises(ValueError, match="at least 2 siblings"):
+        stage(siblings=Staged(values=(8, 1), starts=(0, 0.5)))
+    with pytest.raises(ValueError, match="at least 1 token"):
+        stage(limit=Linear(start=64, end=0))
+    with pytest.raises(ValueError, match="sync_every"):
+        stage(sync_every=-1)
+
+
+def test_a_curriculum_prefers_its_target_and_never_switches(policy):
+    rl = stage(curriculum=Curriculum(target=1.0, width=0.1, mix=0.2), prompts=2)
+    memory = Memory(pass_rates={i: float(i == 0) for i in range(len(rl.task))})
+    asked = [rl.round(policy, step, seed=0, memory=replace(memory)).asked[0].sample.id for step in range(12)]
+    assert asked.count(rl.task.samples[0].id) >= 6 and len(set(asked)) > 1
+
+
+def test_a_curriculum_remembers_how_often_each_sample_was_right(policy):
+    rl = stage(curriculum=Curriculum(memory=0.5), prompts=3)
+    memory = Memory()
+    made = rl.round(policy, 0, seed=0, memory=memory)
+    places = {sample.id: i for i, sample in enumerate(rl.task.samples)}
+    assert memory.pass_rates == {places[g.sample.id]: fmean(g.rewards) for g in made.asked}
+
+
+# references
+
+
+@pytest.mark.parametrize("spec", [ModelSpec(), ModelSpec(lora=LoRA(rank=2))], ids=["full", "lora"])
+def test_a_reference_is_what_the_policy_was_and_can_follow_it(spec):
+    policy = TransformersPolicy.load(spec)
+    policy.start_optimizer(Optimization(lr=1e-2))
+    (group,) = policy.sample(micro().stages[0].task.samples[:1], n=2, sampling=stage().sampling, seed=0)
+    ((pack, _),) = policy.packs([group])
+    policy.hold_reference()
+    start = policy.logprobs(pack).logp_M
+    with policy.learning(pack) as now:
+        (-now.logp_M.mean()).backward()
+    policy.update(lr=1e-2)
+    moved = policy.logprobs(pack).logp_M
+    assert (moved - start).abs().max() > 1e-3
+    assert torch.equal(policy.reference_logprobs(pack), start)
+    assert torch.equal(policy.logprobs(pack).logp_M, moved)  # the policy has its own weights back
+    held = policy.reference_state()
+    policy.sync_reference(mix=1.0)
+    assert torch.allclose(policy.reference_logprobs(pack), moved, atol=1e-5)
+    policy.hold_reference(held)
+    assert torch.equal(policy.reference_logprobs(pack), start)
+    if spec.lora:
+        with policy.model.disable_adapter():
+            base = policy.logprobs(pack).logp_M
+        policy.hold_reference(policy.base_state())
+        assert torch.allclose(policy.reference_logprobs(pack), base, atol=1e-5)
+    else:
+        with pytest.raises(ValueError, match="adapters"):
+            policy.base_state()
+
+
+def test_the_base_as_reference_needs_adapters():
+    recipe = micro()
+    rl = replace(recipe.stages[1], reference="base")
+    with pytest.raises(ValueError, match="set lora"):
+        replace(recipe, stages=(recipe.stages[0], rl))
+    replace(recipe, stages=(recipe.stages[0], rl), model=ModelSpec(lora=LoRA(rank=2)))
+
+
+def test_kl_in_the_reward_is_paid_by_whoever_strays():
+    """RLOO's way: r - beta * (log-prob of the answer under the policy - under the reference)."""
+    policy = TransformersPolicy.load(ModelSpec(dtype="float64"))
+    policy.start_optimizer(Optimization(lr=0.0))
+    policy.hold_reference()
+    with torch.no_grad():
+        for weight in policy._reference.values():
+            weight.mul_(1.02)
+    rl = stage(algorithm=rloo(beta=0.3), prompts=2)
+    made = rl.round(policy, 0, seed=0, memory=Memory())
+    net = []
+    for group in made.groups:
+        row = []
+        for rollout in group.rollouts:
+            ((pack, _),) = policy.packs([replace(group, rollouts=(rollout,))])
+            kl = float((policy.logprobs(pack).logp_M - policy.reference_logprobs(pack)).sum())
+            row.append(rollout.reward - 0.3 * kl)
+        net.append([r - (sum(row) - r) / (len(row) - 1) for r in row])
+    learned = learn(policy, rl, made, step=0, seed=0, memory=Memory())
+    found = [[learned.advantages[id(r)] for r in g.rollouts] for g in made.groups]
+    assert found == [pytest.approx(row, abs=1e-5) for row in net]
+    plain = learn(policy, replace(rl, algorithm=rloo(beta=0.0)), made, step=0, seed=0, memory=Memory())
+    assert any(abs(plain.advantages[key] - value) > 1e-3 for key, value in learned.advantages.items())
+
+
+# replay
+
+
+def test_a_replay_fills_the_step_with_what_once_said_something(policy):
+    algorithm = replace(grpo(beta=0.0), replay=SelectiveReplay(clear_every=8))
+    rewards = weighted((replace(only_even_rows, name="accuracy"), 1.0))
+    rl, memory = stage(rewards=rewards, algorithm=algorithm, prompts=6), Memory()
+    shares = []
+    for step in range(1, 4):
+        made = rl.round(policy, step, seed=0, memory=memory)
+        learned = learn(policy, rl, made, step=step, seed=0, memory=memory)
+        shares.append(learned.metrics["learn/replayed"])
+        zeros = fmean(advantage == 0 for advantage in learned.advantages.values())
+        assert shares[-1] == pytest.approx(zeros if memory.held else 0.0)
+        assert learned.metrics.get("policy/sampler_gap_max", 0.0) < 1e-3
+    assert max(shares) > 0
+    assert memory.held and all(one.size > 0 for one in memory.held)
+
+
+def test_an_adaptive_coefficient_follows_the_kl(policy):
+    policy.hold_reference()
+    with torch.no_grad():
+        for weight in policy._reference.values():
+            weight.mul_(1.05)
+    for target, rises in ((1e-6, True), (1e6, False)):
+        algorithm = replace(grpo(), beta=Adaptive(start=0.1, target=target, horizon=100))
+        rl, memory = stage(algorithm=algorithm, prompts=2), Memory()
+        made = rl.round(policy, 0, seed=0, memory=memory)
+        first = learn(policy, rl, made, step=0, seed=0, memory=memory)
+        assert first.metrics["policy/kl_coefficient"] == 0.1
+        assert memory.beta == pytest.approx(0.1 * (1 + (0.2 if rises else -0.2) * 6 / 100))
+        second = learn(policy, rl, made, step=1, seed=0, memory=memory)
+        assert second.metrics["policy/kl_coefficient"] == memory.beta / (1 + (0.2 if rises else -0.2) * 6 / 100)
+    policy.drop_reference()
+
+
+# everything at once, killed
+
+
+def stateful(lora: bool) -> Recipe:
+    """A run whose every step depends on what was remembered: refilled, replayed, by curriculum, adaptive, with a moving reference."""
+    recipe = micro("checkpoint_every=1", task="counting")
+    algorithm = replace(
+        dapo(refill=Refill(rounds=2)),
+        penalty=k3,
+        beta=Adaptive(start=0.1, target=1e-4, horizon=50),
+        keep=PassRate(low=-1.0, high=0.7),  # groups that are always wrong stay, and have to be replayed over
+        replay=SelectiveReplay(clear_every=5),
+    )
+    rl = stage(
+        rewards=weighted((replace(only_even_rows, name="accuracy"), 1.0)),
+        algorithm=algorithm,
+        prompts=3,
+        steps=6,
+        siblings=Staged(values=(4, 2), starts=(0, 0.5)),
+        curriculum=Curriculum(target=Linear(start=0.8, end=0.3)),
+        updates_per_rollout=2,
+        sync_every=2,
+        sync_mix=0.6,
+    )
+    rl = replace(rl, optimization=replace(rl.optimization, lr=1e-4))
+    model = replace(recipe.model, lora=LoRA(rank=2)) if lora else recipe.model
+    return replace(recipe, model=model, stages=(recipe.stages[0], rl))
+
+
+@pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
+def test_all_that_a_stage_remembers_survives_a_kill(tmp_path: Path, lora: bool):
+    recipe = stateful(lora)
+    begin = time.monotonic()
+    run(recipe, tmp_path / "whole")
+    length = time.monotonic() - begin
+    chance, kills = random.Random(5), 0
+    for attempt in range(12):
+        patience = chance.uniform(0.1, 0.3) * length if kills < 5 else 300
+        kills += killed_after(patience, recipe, tmp_path / "killed", is_resumed=attempt > 0)
+        if (tmp_path / "killed" / "summary.json").exists():
+            break
+    assert kills >= 3
+    assert logged(tmp_path / "killed") == logged(tmp_path / "whole")
+    assert (tmp_path / "killed" / "rollouts.jsonl").read_bytes() == (tmp_path / "whole" / "rollouts.jsonl").read_bytes()
+    name = "adapter_model.safetensors" if lora else "model.safetensors"
+    assert (last(tmp_path / "killed") / name).read_bytes() == (last(tmp_path / "whole") / name).read_bytes()
+    steps = [line for line in logged(tmp_path / "whole") if line["run/stage"] == "rl" and "policy/kl_coefficient" in line]
+    assert len({line["policy/kl_coefficient"] for line in steps}) > 3
+    assert any(line.get("learn/replayed", 0) > 0 for line in steps)
+
+
+@pytest.mark.parametrize("forgotten", ["drawn", "beta", "pass_rates", "held", "reference"])
+def test_anything_forgotten_at_a_checkpoint_would_be_noticed(tmp_path: Path, forgotten: str, monkeypatch):
+    """The mutants of the test above: a checkpoint that lacks one thing goes on as another run."""
+    recipe = stateful(lora=False)
+    if forgotten == "drawn":
+        recipe = replace(recipe, stages=(recipe.stages[0], replace(recipe.stages[1], curriculum=None)))
+    run(recipe, tmp_path / "whole")
+
+    class Enough(Exception):
+        pass
+
+    from saccade.run import train as training
+
+    whole_step, done = training._Run._step, []
+
+    def stopping(self, stage):
+        if stage.name == "rl" and self.progress.step == 3:
+            raise Enough
+        return whole_step(self, stage)
+
+    monkeypatch.setattr(training._Run, "_step", stopping)
+    with pytest.raises(Enough), RunFolder.start(tmp_path / "cut") as folder:
+        train(recipe, folder)
+    monkeypatch.setattr(training._Run, "_step", whole_step)
+    if forgotten == "reference":
+        monkeypatch.setattr(TransformersPolicy, "hold_reference", lambda self, state=None, hold=TransformersPolicy.hold_reference: hold(self))
+    else:
+        fresh = getattr(Memory(), forgotten)
+        kept = Memory.restored
+        monkeypatch.setattr(Memory, "restored", lambda saved, task: replace(kept(saved, task), **{forgotten: fresh}))
+    with RunFolder.resume(tmp_path / "cut") as folder:
+        train(recipe, folder, is_resumed=True)
+    assert logged(tmp_path / "cut") != logged(tmp_path / "whole")
+    assert weights(last(tmp_path / "cut")) != weights(last(tmp_path / "whole"))
