@@ -1,4 +1,4 @@
-"""The recipes by name, found without importing them until one is asked for."""
+"""The recipes by name, found without importing them until one is asked for, and the algorithms that they may be trained with."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib
 import inspect
 import typing
 from collections.abc import Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from saccade.run.recipe import Recipe
+    from saccade.run.stage import Stage
 
 FOLDER = Path(__file__).parent / "recipes"
 COMMON = ("model", "data", "seed")  # keywords that every recipe takes, with flags of their own
@@ -43,6 +45,36 @@ def module(name: str) -> ModuleType:
         near = get_close_matches(name, have, n=3) or list(have)
         raise UnknownRecipe(f"there is no recipe {name!r}; have: {', '.join(near)}")
     return importlib.import_module(f"saccade.recipes.{name}")
+
+
+def algorithms() -> dict[str, str]:
+    """{name: first line of its docstring} of every algorithm."""
+    tree = ast.parse((Path(__file__).parent / "algo" / "named.py").read_text())  # importing it would import torch
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    listed = next(node.value for node in tree.body if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "ALGORITHMS")
+    names = [node.id for node in ast.walk(listed) if isinstance(node, ast.Name) and node.id in functions]
+    return {name: (ast.get_docstring(functions[name]) or "").partition("\n")[0] for name in names}
+
+
+def with_algorithm(recipe: Recipe, name: str) -> Recipe:
+    """The recipe with every RL stage's algorithm exchanged. UnknownRecipe where that cannot be, and why."""
+    from saccade.algo.named import named
+    from saccade.algo.schedules import values_of
+    from saccade.run.stage import RL
+
+    if not any(isinstance(stage, RL) for stage in recipe.stages):
+        raise UnknownRecipe(f"--algorithm {name}: {recipe.name} has no stage of reinforcement learning; leave it out")
+
+    def changed(stage: Stage) -> Stage:
+        if not isinstance(stage, RL):
+            return stage
+        limit = stage.sampling.max_tokens if stage.limit is None else int(max(values_of(stage.limit)))
+        return replace(stage, algorithm=named(name, limit=limit))
+
+    try:
+        return replace(recipe, stages=tuple(changed(stage) for stage in recipe.stages))
+    except ValueError as error:  # a name that there is not, or a stage that does not go with it
+        raise UnknownRecipe(f"--algorithm {name}: {error}") from error
 
 
 def make(name: str, *, options: Sequence[str], **common: Any) -> Recipe:

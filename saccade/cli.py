@@ -15,6 +15,7 @@ examples:
   saccade train reason_rft                                 the embedded tiny model on embedded data: minutes on two CPU cores
   saccade train reason_rft --model Qwen/Qwen2-VL-2B-Instruct --data path/ --with task=counting
   saccade train --resume runs/reason_rft-2026-11-20-1      go on where a run was stopped
+  saccade train reason_rft --algorithm dapo                the same with another algorithm
   saccade show reason_rft                                  its stages and numbers, and where each number comes from
   saccade export runs/reason_rft-2026-11-20-1 --to my-model
 """
@@ -42,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"saccade {saccade.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    commands.add_parser("list", help="the recipes, one line each")
+    commands.add_parser("list", help="the recipes and the algorithms, one line each")
 
     show = commands.add_parser("show", help="a recipe's stages, rewards and numbers, and where each comes from")
     _add_recipe(show)
@@ -76,6 +77,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="a data folder in the published format (default: the embedded miniature)")
     parser.add_argument("--with", dest="options", action="append", default=[], metavar="KEY=VALUE",
                         help="an option of the recipe, such as variant=rft_zero (repeatable)")  # fmt: skip
+    parser.add_argument("--algorithm", metavar="NAME", help="train with another algorithm, such as dapo (`list` names them)")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="PATH=VALUE",
                         help="change a number of the recipe, such as stages.0.steps=10 (repeatable; `show` lists the paths)")  # fmt: skip
     parser.add_argument("--seed", type=int, help="decides everything random in the run (default: 0)")

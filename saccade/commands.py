@@ -57,11 +57,13 @@ def _is_expected(error: Exception) -> bool:
 
 
 def list_recipes(options: argparse.Namespace) -> None:
-    """Print the recipes, one line each."""
-    recipes = catalog.recipes()
-    width = max(map(len, recipes))
-    for name, about in recipes.items():
-        print(f"{name:{width}}  {about}")
+    """Print the recipes, then the algorithms, one line each."""
+    recipes, algorithms = catalog.recipes(), catalog.algorithms()
+    width = max(map(len, (*recipes, *algorithms)))
+    for title, names in (("recipes", recipes), ("algorithms (--algorithm NAME)", algorithms)):
+        print(title)
+        for name, about in names.items():
+            print(f"  {name:{width}}  {about}")
 
 
 def show(options: argparse.Namespace) -> None:
@@ -158,7 +160,7 @@ def export(options: argparse.Namespace) -> None:
 _COMMANDS = {"list": list_recipes, "show": show, "train": train, "eval": evaluate, "export": export}
 
 
-_SETTINGS = {"--model": "model", "--data": "data", "--with": "options", "--set": "settings", "--seed": "seed"}
+_SETTINGS = {"--model": "model", "--data": "data", "--with": "options", "--algorithm": "algorithm", "--set": "settings", "--seed": "seed"}
 
 
 def _refuse(options: argparse.Namespace, flags: dict[str, str], *, why: str, except_for: str = "") -> None:
@@ -175,6 +177,7 @@ def _request(options: argparse.Namespace) -> dict[str, Any]:
         "model": _model(options.model),
         "data": str(options.data.resolve()) if options.data else None,
         "options": options.options,
+        "algorithm": options.algorithm,
         "settings": options.settings,
         "seed": options.seed or 0,
         "threads": _threads(options),
@@ -211,6 +214,8 @@ def _recipe(request: dict[str, Any]) -> Any:
         data=request["data"],
         seed=request["seed"],
     )
+    if name := request.get("algorithm"):
+        made = catalog.with_algorithm(made, name)
     return override(made, request["settings"])
 
 

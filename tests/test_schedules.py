@@ -83,7 +83,6 @@ def test_stages_out_of_order_are_refused(values, starts):
         Staged(values=values, starts=starts)
 
 
-@pytest.mark.xfail(strict=True, reason="a start that no progress reaches, such as a step's number, is not refused")
 def test_a_start_beyond_the_training_is_refused():
     with pytest.raises(ValueError, match="start"):
         Staged(values=(16, 8), starts=(0, 100))
@@ -126,7 +125,6 @@ def test_adaptive_settles_where_the_measurement_is_the_target():
         assert beta == pytest.approx(0.02, rel=1e-3)
 
 
-@pytest.mark.xfail(strict=True, reason="more rollouts a step than five horizons turn the coefficient's sign")
 def test_an_adaptive_coefficient_never_turns_negative():
     assert Adaptive(start=0.01, target=0.1, horizon=100).after(0.01, measured=0.0, n=512) >= 0
 

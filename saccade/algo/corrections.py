@@ -15,6 +15,8 @@ denominators, so that a step of a hundred rejected rollouts is a small step.
     >>> TruncatedRatio(cap=2.0)(torch.tensor([-1.0]), torch.tensor([-2.0]), torch.tensor([0]))     # e^1 is 2.718
     tensor([2.])
 
+A token that the engine gave no log-prob for (NaN) counts as one that both agree on.
+
 Off where the policy samples with its own weights: the two agree there to rounding error, which the probe proves.
 """
 
@@ -23,7 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -34,6 +36,8 @@ Correction = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(old_M, sampler_M, rollout_M) -> weight_M."""
 
 Level = Literal["token", "sequence"]
+Statistic = Literal["k1", "k2", "k3"]
+Over = Literal["token", "sum", "mean", "max"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,7 @@ class TruncatedRatio:
 
     def __post_init__(self) -> None:
         _require_range(self.floor, self.cap, at_least=0.0)
+        _require_word("level", self.level, Level)
 
     def __call__(self, old_M: Tensor, sampler_M: Tensor, rollout_M: Tensor) -> Tensor:
         return _ratio(old_M, sampler_M, rollout_M, self.level).clamp(self.floor, self.cap)
@@ -65,6 +70,7 @@ class MaskedRatio:
 
     def __post_init__(self) -> None:
         _require_range(self.low, self.high, at_least=0.0)
+        _require_word("level", self.level, Level)
 
     def __call__(self, old_M: Tensor, sampler_M: Tensor, rollout_M: Tensor) -> Tensor:
         weight_M = _ratio(old_M, sampler_M, rollout_M, self.level)
@@ -82,14 +88,16 @@ class Rejected:
 
     low: float = -math.inf
     high: float
-    statistic: Literal["k1", "k2", "k3"] = "k1"
-    over: Literal["token", "sum", "mean", "max"] = "token"
+    statistic: Statistic = "k1"
+    over: Over = "token"
 
     def __post_init__(self) -> None:
         _require_range(self.low, self.high)
+        _require_word("statistic of a token", self.statistic, Statistic)
+        _require_word("over", self.over, Over)
 
     def __call__(self, old_M: Tensor, sampler_M: Tensor, rollout_M: Tensor) -> Tensor:
-        x_M = (old_M - sampler_M).detach().clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
+        x_M = _difference(old_M, sampler_M).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
         match self.statistic:
             case "k1":
                 value_M = x_M
@@ -115,11 +123,21 @@ class Corrections:
         return weight_M
 
 
+def _difference(old_M: Tensor, sampler_M: Tensor) -> Tensor:
+    """old - sampler; 0 for a token that the engine gave no log-prob for (NaN), which is then not corrected."""
+    return (old_M - sampler_M).detach().nan_to_num(nan=0.0)
+
+
 def _ratio(old_M: Tensor, sampler_M: Tensor, rollout_M: Tensor, level: Level) -> Tensor:
-    x_M = (old_M - sampler_M).detach()
+    x_M = _difference(old_M, sampler_M)
     if level == "sequence":
         x_M = rollout_sums(x_M, rollout_M)
     return x_M.clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
+
+
+def _require_word(what: str, word: str, allowed: Any) -> None:
+    if word not in get_args(allowed):
+        raise ValueError(f"{what} is one of {', '.join(get_args(allowed))}; got {word!r}")
 
 
 def _require_range(low: float, high: float, *, at_least: float = -math.inf) -> None:

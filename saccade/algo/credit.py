@@ -67,8 +67,8 @@ class BatchScaled:
 class PerReward:
     """GDPO (2601.05242): each reward normalised in its group, then summed by weight, then scaled over the batch.
 
-    Summing first lets a reward with a large spread drown the others; here each term counts by its weight alone. A term
-    that is None for a rollout adds nothing to it. The weights are those of the recipe's sum (`Score.weight`). TRL calls
+    Summing first lets a reward with a large spread drown the others; here each term counts by its weight alone. A rollout
+    with a term of None is unscored (absent is not zero) and left out. The weights are those of the recipe's sum (`Score.weight`). TRL calls
     it "normalize_then_sum". A group that is flat in every term gets exactly 0.
     """
 
@@ -82,11 +82,11 @@ class PerReward:
         if costs is not None:
             raise ValueError("per-reward normalisation has no place for a KL penalty in the reward; set penalty_in='loss'")
         sums = [self._sum(group) for group in groups]
-        known = [None if reward is None else total for g, row in zip(groups, sums, strict=True)
-                 for reward, total in zip(g.rewards, row, strict=True)]  # fmt: skip
-        difference, n = differences(known)
-        scaled = _over(difference, _std(difference, n, self.is_unbiased) + self.eps)
-        rows = np.split(scaled, np.cumsum([len(row) for row in sums])[:-1])
+        is_known = [[rollout.reward is not None for rollout in group.rollouts] for group in groups]
+        pairs = zip((known for row in is_known for known in row), (total for row in sums for total in row), strict=True)
+        difference, n = differences([total if known else None for known, total in pairs])
+        scaled = iter(_over(difference, _std(difference, n, self.is_unbiased) + self.eps))
+        rows = [np.array([next(scaled) for _ in row]) for row in sums]
         return [row if total.any() else np.zeros(len(row)) for row, total in zip(rows, sums, strict=True)]
 
     def _sum(self, group: Group) -> np.ndarray:
@@ -95,7 +95,12 @@ class PerReward:
         for name in dict.fromkeys(name for rollout in group.rollouts for name in rollout.scores):
             scores = [rollout.scores.get(name) for rollout in group.rollouts]
             weight = next(score.weight for score in scores if score is not None)
-            total_G += weight * normalise([None if score is None else score.value for score in scores])
+            total_G += weight * normalise(
+                [
+                    None if score is None or rollout.reward is None else score.value
+                    for rollout, score in zip(group.rollouts, scores, strict=True)
+                ]
+            )
         return total_G
 
 
@@ -175,7 +180,7 @@ class StepRewards:
 
     def _steps(self, rollout: Rollout) -> tuple[tuple[int, float], ...]:
         score = rollout.scores.get(self.term)
-        steps = () if score is None or score.value is None else score.steps
+        steps = () if score is None or score.value is None or rollout.reward is None else score.steps
         for end, _ in steps:
             if not 0 <= end < rollout.n_sampled:
                 raise ValueError(
@@ -234,7 +239,7 @@ def _net(groups: Sequence[Group], costs: Costs | None) -> list[tuple[float | Non
     if costs is None:
         return [group.rewards for group in groups]
     return [
-        tuple(None if r is None else r - math.fsum(cost_T) for r, cost_T in zip(group.rewards, row, strict=True))
+        tuple(None if r is None else float(r) - math.fsum(cost_T) for r, cost_T in zip(group.rewards, row, strict=True))
         for group, row in zip(groups, costs, strict=True)
     ]
 

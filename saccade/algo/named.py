@@ -18,6 +18,7 @@ from inspect import signature
 
 from saccade.algo.advantages import ZScore, leave_one_out, mean_only
 from saccade.algo.algorithm import Algorithm, Refill
+from saccade.algo.corrections import MaskedRatio
 from saccade.algo.credit import BatchWhitened, PerReward, WithinGroup, equal_credit
 from saccade.algo.keep import Differing, keep_all
 from saccade.algo.penalties import Bounded, k1, k2, k3
@@ -90,12 +91,12 @@ def dapo(
 
 
 def gspo(*, low: float = 3e-4, high: float = 4e-4, eps: float = 1e-6) -> Algorithm:
-    """GSPO (2507.18071): one length-normalised ratio per answer, clipped tightly; no KL. # P"""
+    """GSPO (2507.18071): one length-normalised ratio per answer, clipped tightly; no KL."""
     return replace(grpo(eps=eps, beta=0.0), name="gspo", surrogate=SequenceRatio(low=low, high=high))
 
 
 def gspo_token(*, low: float = 3e-4, high: float = 4e-4, eps: float = 1e-6) -> Algorithm:
-    """GSPO-token (2507.18071 section 4.3): GSPO for advantages that differ within an answer. # P"""
+    """GSPO-token (2507.18071 section 4.3): GSPO for advantages that differ within an answer."""
     return replace(grpo(eps=eps, beta=0.0), name="gspo_token", surrogate=SequenceRatioPerToken(low=low, high=high))
 
 
@@ -113,7 +114,7 @@ def rloo(*, beta: Beta = 0.03) -> Algorithm:  # P TL;DR; 0.10 for HH
 
 
 def reinforce_pp(*, low: float = 0.2, high: float = 0.2, beta: Beta = 0.01, eps: float = 1e-8) -> Algorithm:
-    """REINFORCE++ (2501.03262): k1 in the reward of each token, whitened over the tokens of the batch, PPO's clip. # P
+    """REINFORCE++ (2501.03262): k1 in the reward of each token, whitened over the tokens of the batch, PPO's clip.
 
     beta 0.01 in general, 0.001 for mathematics. Works with one rollout per prompt.
     """
@@ -129,7 +130,7 @@ def reinforce_pp(*, low: float = 0.2, high: float = 0.2, beta: Beta = 0.01, eps:
 
 
 def reinforce_pp_baseline(*, low: float = 0.2, high: float = 0.2, beta: Beta = 0.01, eps: float = 1e-8) -> Algorithm:
-    """REINFORCE++-baseline (2501.03262): the group's mean as baseline, then whitened over the batch; k2 in the loss. # P"""
+    """REINFORCE++-baseline (2501.03262): the group's mean as baseline, then whitened over the batch; k2 in the loss."""
     return replace(
         reinforce_pp(low=low, high=high, beta=beta),
         name="reinforce_pp_baseline",
@@ -151,7 +152,7 @@ def sapo(*, tau_positive: float = 1.0, tau_negative: float = 1.05, eps: float = 
 
 
 def bnpo(*, low: float = 0.2, high: float = 0.2, beta: Beta = 0.0, eps: float = 1e-4) -> Algorithm:
-    """The loss that TRL and ms-swift call bnpo: GRPO with the mean over all tokens of the batch. # C
+    """The loss that TRL and ms-swift call bnpo: GRPO with the mean over all tokens of the batch.
 
     There the batch is a micro-batch, so that splitting changes the loss; here it is the step. The paper of that name (2506.02864)
     is about something else, a reward normalised by a Beta distribution, which is not here.
@@ -160,18 +161,18 @@ def bnpo(*, low: float = 0.2, high: float = 0.2, beta: Beta = 0.0, eps: float = 
 
 
 def luspo(*, low: float = 3e-4, high: float = 4e-4, eps: float = 1e-4) -> Algorithm:
-    """LUSPO (2602.05261): GSPO's loss times the answer's length, so that long answers are not underweighted. # C TRL"""
+    """LUSPO (2602.05261): GSPO's loss times the answer's length, so that long answers are not underweighted."""
     return replace(gspo(low=low, high=high, eps=eps), name="luspo", weigh=sequence_mean_token_sum)
 
 
 def vespo(*, eps: float = 1e-4) -> Algorithm:
-    """VESPO (2602.10693): a smooth weight of the whole answer's ratio that vanishes on either side. # C TRL"""
+    """VESPO (2602.10693): a smooth weight of the whole answer's ratio that vanishes on either side."""
     parts = grpo(eps=eps, beta=0.0)
     return replace(parts, name="vespo", weigh=token_mean, surrogate=GammaWeight(), correction=None, ratio_to="sampler")
 
 
 def gdpo(*, low: float = 0.2, high: float = 0.2, eps: float = 1e-4) -> Algorithm:
-    """GDPO (2601.05242): every reward normalised by itself before they are summed, then GRPO. # C TRL"""
+    """GDPO (2601.05242): every reward normalised by itself before they are summed, then GRPO."""
     return replace(grpo(low=low, high=high, beta=0.0), name="gdpo", credit=PerReward(eps=eps))
 
 
@@ -184,24 +185,23 @@ def sft() -> Algorithm:
 
 
 def grpo_r1v(*, beta: Beta = 0.04) -> Algorithm:
-    """GRPO of TRL 0.14 and its forks R1-V, Griffon's Vision-R1 and Med-R1: no ratio and no clip at all, eps 1e-4. # C"""
+    """GRPO of TRL 0.14 and its forks R1-V, Griffon's Vision-R1 and Med-R1: no ratio and no clip at all, eps 1e-4."""
     return replace(grpo(beta=beta, eps=1e-4), name="grpo_r1v", keep=keep_all, surrogate=policy_gradient)
 
 
 def grpo_trl_0_15(*, low: float = 0.2, high: float = 0.2, beta: Beta = 0.04) -> Algorithm:
-    """GRPO of TRL from 0.15 on and its fork VLM-R1: clipped, mean of means, k3 with 0.04, eps 1e-4. # C"""
+    """GRPO of TRL from 0.15 on and its fork VLM-R1: clipped, mean of means, k3 with 0.04, eps 1e-4."""
     return replace(grpo(low=low, high=high, beta=beta, eps=1e-4), name="grpo_trl_0_15", keep=keep_all)
 
 
 def grpo_trl_1(*, low: float = 0.2, high: float = 0.2, beta: Beta = 0.0) -> Algorithm:
-    """GRPO as TRL 1.x has it by default: mean over tokens, no KL (and one weighted by the ratio where there is), eps 1e-4. # C"""
-    return replace(
-        grpo_trl_0_15(low=low, high=high, beta=beta), name="grpo_trl_1", weigh=token_mean, penalty_by_ratio=True
-    )
+    """GRPO as TRL 1.x has it by default: mean over tokens, no KL (where there is one, weighted by the ratio), eps 1e-4."""
+    parts = grpo_trl_0_15(low=low, high=high, beta=beta)
+    return replace(parts, name="grpo_trl_1", weigh=token_mean, penalty_by_ratio=True, correction=MaskedRatio())
 
 
 def grpo_easyr1(*, low: float = 0.2, high: float = 0.3, dual: float = 3.0, beta: Beta = 0.01) -> Algorithm:
-    """GRPO of EasyR1 (OpenVLThinker, GUI-R1): mean over tokens, clip 0.2 / 0.3 with dual 3, k3 held within 10, eps 1e-6. # C"""
+    """GRPO of EasyR1 (OpenVLThinker, GUI-R1): mean over tokens, clip 0.2 / 0.3 with dual 3, k3 held within 10, eps 1e-6."""
     return replace(
         grpo(beta=beta, eps=1e-6),
         name="grpo_easyr1",

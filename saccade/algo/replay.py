@@ -83,7 +83,8 @@ class ReleasedReplay:
     ) -> tuple[list[Experience], tuple[Experience, ...]]:
         target = len(fresh) // 2
         informative = [one for one in fresh if one.size > 0]
-        held = (*held, *(as_held(one) for one in informative))[-target:] if target else ()
+        length = max(target, len(held))  # of a queue whose length the released code fixes once
+        held = (*held, *(as_held(one) for one in informative))[-length:] if length else ()
         right = [one for one in fresh if one.size == 0 and (one.rollout.reward or 0.0) >= self.full_marks]
         added = [right[i] for i in random.permutation(len(right))[: round(self.added_share * len(right))]]
         current = informative + added

@@ -57,9 +57,10 @@ class Staged:
 
     def __post_init__(self) -> None:
         rises = all(a < b for a, b in zip(self.starts, self.starts[1:], strict=False))
-        if not self.values or len(self.values) != len(self.starts) or self.starts[0] != 0 or not rises:
+        if not self.values or len(self.values) != len(self.starts) or self.starts[0] != 0 or not rises or self.starts[-1] > 1:
             raise ValueError(
-                f"a staged schedule needs one start per value, rising from 0; got values {self.values}, starts {self.starts}"
+                "a staged schedule needs one start per value, rising from 0 to at most 1 (a share of the training); "
+                f"got values {self.values}, starts {self.starts}"
             )
 
     def __call__(self, progress: float) -> float:
@@ -87,7 +88,7 @@ class Adaptive:
     def after(self, coefficient: float, *, measured: float, n: int) -> float:
         """The coefficient for the next step."""
         error = min(0.2, max(-0.2, measured / self.target - 1))
-        return coefficient * (1 + error * n / self.horizon)
+        return coefficient * max(0.1, 1 + error * n / self.horizon)  # O never to 0 or below, from where there is no return
 
 
 def at(value: float | Schedule, progress: float) -> float:

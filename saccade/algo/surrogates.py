@@ -52,8 +52,11 @@ class ClippedRatio:
 
     def __post_init__(self) -> None:
         _check_clip(self.low, self.high)
-        if self.dual is not None and self.dual <= 1:
-            raise ValueError(f"dual is a cap on the ratio and must be above 1 (3 and 10 are usual), got {self.dual}")
+        if self.dual is not None and self.dual <= 1 + self.high:
+            raise ValueError(
+                f"dual is a cap on the ratio above the clip and must exceed 1 + high = {1 + self.high:g} (3 and 10 are usual), "
+                f"got {self.dual}"
+            )
 
     def __call__(self, logp_M: Tensor, old_M: Tensor, adv_M: Tensor, rollout_M: Tensor) -> Tensor:
         loss_M = _clipped(ratio(logp_M, old_M), adv_M, low=self.low, high=self.high)

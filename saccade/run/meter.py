@@ -44,6 +44,7 @@ class Meter:
     def sampler(self, logp_M: Tensor, sampler_M: Tensor) -> None:
         """How far the learner's log-probs are from the sampler's; rounding error where the two are one model."""
         gap_M = logp_M.cpu().double() - sampler_M
+        gap_M = gap_M[~gap_M.isnan()]  # an engine may not have scored every token
         self.add("policy/sampler_gap", gap_M.abs())
         self.peak("policy/sampler_gap_max", gap_M.abs())
         self.add("policy/sampler_kl", gap_M.clamp(max=20.0).exp() - gap_M - 1)
