@@ -50,6 +50,31 @@ def test_list_and_show(capsys):
         assert words in out
 
 
+def test_another_algorithm_by_name(tmp_path, capsys):
+    from saccade import catalog
+    from saccade.algo.named import ALGORITHMS
+
+    assert list(catalog.algorithms()) == list(ALGORITHMS) and all(catalog.algorithms().values())
+    status, out, _ = run("list", capsys=capsys)
+    assert status == 0 and "reinforce_pp_baseline" in out
+    with_data = ["reason_rft", "--data", str(rows()), "--with", "task=counting"]
+    status, out, _ = run("show", *with_data, "--algorithm", "dr_grpo", "--set", "stages.1.sampling.max_tokens=33", capsys=capsys)
+    assert status == 0 and "dr_grpo, 32 prompts" in out
+    for words, said in (
+        (["--algorithm", "grop"], "no algorithm 'grop'; have: grpo"),
+        (["--algorithm", "dapo", "--with", "variant=cot_sft"], "has no stage of reinforcement learning"),
+        (["--algorithm", "rloo", "--set", "stages.1.updates_per_rollout=2"], "rloo has no ratio"),
+    ):
+        status, _, error = run("show", *with_data, *words, capsys=capsys)
+        assert status in (1, 2) and said in error and error.count("\n") == 1
+    path = tmp_path / "run"
+    quick = [w for i in range(4) for key in ("attempts=1", "max_tokens=4") for w in ("--set", f"evaluations.{i}.{key}")]
+    words = ["--algorithm", "cispo", "--out", str(path), "--threads", "1", *QUICK, *quick, "--set", "stages.1.steps=1"]
+    assert run("train", *with_data, *words, capsys=capsys)[0] == 0
+    assert json.loads((path / "summary.json").read_text())["settings"]["stages.1.algorithm.name"] == "cispo"
+    assert run("eval", str(path), "--algorithm", "grpo", capsys=capsys)[0] == 2
+
+
 def test_eval_of_a_run_repeats_its_summary(finished, capsys):
     status, out, _ = run("eval", str(finished), "--threads", "1", capsys=capsys)
     assert status == 0
