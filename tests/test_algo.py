@@ -7,12 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from saccade.algo.advantages import ZScore, leave_one_out, mean_only
-from saccade.algo.algorithm import Algorithm, Refill
+from saccade.algo.algorithm import Refill
 from saccade.algo.keep import Differing
 from saccade.algo.named import dapo, dr_grpo, grpo, gspo, rloo, sft
 from saccade.algo.schedules import Cosine, Linear
@@ -22,7 +21,6 @@ from saccade.algo.weights import (
     sequence_mean_token_sum,
     token_mean,
 )
-from tests.rollouts import group_of
 
 # advantages
 
@@ -112,59 +110,6 @@ def test_literal_weights_and_rollouts_without_tokens_are_no_rows(weigh, expected
 def test_means_weigh_one_in_total(lengths):
     assert math.fsum(sequence_mean_token_mean(lengths)) == pytest.approx(1)
     assert math.fsum(token_mean(lengths)) == pytest.approx(1)
-
-
-# whole steps
-
-
-def step_loss(algorithm: Algorithm, theta, old_M, ref_M, groups, lengths, pieces):
-    """Loss and gradient of a toy policy, logp = -softplus(features . theta), accumulated over slices of rollouts."""
-    credits = [c for credit in algorithm.credit(groups) for c in credit]
-    adv_M, weight_M = torch.tensor(np.repeat(credits, lengths)), torch.tensor(algorithm.weigh(lengths))
-    rollout_M = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
-    feature_MD = torch.tensor(np.random.default_rng(0).normal(size=(sum(lengths), 5)))
-    theta = theta.clone().requires_grad_()
-    total = 0.0
-    for piece in pieces:
-        inside_M = torch.isin(rollout_M, torch.tensor(piece))
-        logp_M = -torch.nn.functional.softplus(feature_MD[inside_M] @ theta)
-        loss_M = algorithm.surrogate(logp_M, old_M[inside_M], adv_M[inside_M], rollout_M[inside_M])
-        if algorithm.needs_reference:
-            loss_M = loss_M + algorithm.beta_at(0.3) * algorithm.penalty(logp_M, ref_M[inside_M])
-        loss = (weight_M[inside_M] * loss_M).sum()
-        loss.backward()
-        total += loss.item()
-    return total, theta.grad
-
-
-@pytest.mark.parametrize(
-    "algorithm",
-    [grpo(), grpo(beta=Cosine(start=0.1, end=0)), dr_grpo(limit=30), dapo(dual=10.0), gspo(), rloo(beta=0.0), sft()],
-    ids=lambda a: a.name,
-)
-def test_splitting_a_step_into_micro_batches_changes_neither_loss_nor_gradient(algorithm):
-    groups = [group_of(1.0, 0.0, 0.25), group_of(0.5, 0.5, 1.0), group_of(0.0, 2.0, 1.0)]
-    lengths = [3, 17, 1, 8, 2, 30, 5, 5, 9]
-    random = np.random.default_rng(1)
-    old_M, ref_M = (torch.tensor(-random.exponential(size=sum(lengths))) for _ in range(2))
-    theta = torch.tensor(random.normal(size=5))
-    arguments = (algorithm, theta, old_M, ref_M, groups, lengths)
-    whole, whole_grad = step_loss(*arguments, [list(range(9))])
-    for pieces in ([[i] for i in range(9)], [[0, 1], [2, 3, 4, 5], [6, 7, 8]], [[8, 0], [7, 1, 5], [6, 4, 3, 2]]):
-        split, split_grad = step_loss(*arguments, pieces)
-        assert split == pytest.approx(whole, rel=1e-12, abs=1e-14)
-        assert torch.allclose(split_grad, whole_grad, rtol=1e-11, atol=1e-13)
-    assert whole_grad.abs().max() > 1e-4
-
-
-def test_dr_grpo_differs_from_rloo_by_a_constant_factor():
-    groups = [group_of(1.0, 0.0, 0.25, 0.5)]
-    lengths, theta = [3, 1, 4, 2], torch.ones(5, dtype=torch.float64)
-    feature_MD = torch.tensor(np.random.default_rng(0).normal(size=(10, 5)))
-    old_M = -torch.nn.functional.softplus(feature_MD @ theta)
-    _, a = step_loss(dr_grpo(limit=100), theta, old_M, old_M, groups, lengths, [[0, 1, 2, 3]])
-    _, b = step_loss(rloo(beta=0.0), theta, old_M, old_M, groups, lengths, [[0, 1, 2, 3]])
-    assert torch.allclose(a * 100 * 4 / 3, b, rtol=1e-12)
 
 
 # the bundle
