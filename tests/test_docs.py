@@ -35,7 +35,12 @@ def pattern(key: str) -> re.Pattern[str]:
 def test_every_metric_is_documented_and_every_documented_metric_is_written(tmp_path):
     recipe = micro("stages.0.steps=1", "stages.1.steps=2")
     sft, rl = recipe.stages
-    recipe = replace(recipe, stages=(sft, replace(rl, algorithm=grpo(beta=0.1))))
+    val, *others = recipe.evaluations
+    recipe = replace(
+        recipe,
+        stages=(sft, replace(rl, algorithm=grpo(beta=0.1))),
+        evaluations=(replace(val, blanks=True, triggers=("I see",)), *others),
+    )
     with RunFolder.start(tmp_path / "run") as folder:
         train(recipe, folder)
     written = {key for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines() for key in json.loads(line)}
@@ -50,7 +55,7 @@ def test_every_recipe_has_a_page_and_its_first_line_in_the_list():
         assert (ROOT / "docs/recipes" / f"{name}.md").exists(), f"docs/recipes/{name}.md is missing"
 
 
-@pytest.mark.parametrize("module", ["saccade.core.pack", "saccade.algo.weights", "saccade.algo.schedules"])
+@pytest.mark.parametrize("module", ["saccade.core.pack", "saccade.algo.weights", "saccade.algo.schedules", "saccade.run.critical"])
 def test_worked_examples_run(module):
     found = doctest.testmod(importlib.import_module(module), extraglobs={"torch": torch})
     assert found.attempted and not found.failed

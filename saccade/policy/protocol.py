@@ -52,6 +52,9 @@ class Policy(Protocol):
     def branch_of(self, text: str) -> Branch:
         """A written answer as the tokens that the model should have sampled."""
 
+    def pieces(self, token_T: Sequence[int]) -> tuple[str, ...]:
+        """The text that each token of an answer adds, "" for special ones; joined they are what was written."""
+
     def packs(self, groups: Sequence[Group]) -> list[tuple[Pack, tuple[tuple[int, int], ...]]]:
         """The groups as packs that fit into memory, each with the (group, sibling) of its rollouts in order."""
 

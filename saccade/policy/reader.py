@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import codecs
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,12 +16,16 @@ from torch import Tensor
 from saccade.core.pack import Branch, Prompt
 from saccade.core.picture import Picture
 from saccade.core.sample import Sample
-from saccade.policy.families import Family
+from saccade.policy.families import Family, UnsupportedModel
 
 # Encoded prompts that are kept: at most this many bytes of picture tensors.
 CACHED_BYTES = 2**31
 # What the processor gives besides picture tensors.
 TEXT_KEYS = {"input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids"}
+# Byte-level BPE (Radford et al. 2019) writes each byte as a printable character: its own, or else one from 256 on.
+_PRINTABLE = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))
+_HIDDEN = (byte for byte in range(256) if byte not in _PRINTABLE)
+BYTE_OF = {chr(byte): byte for byte in _PRINTABLE} | {chr(256 + i): byte for i, byte in enumerate(_HIDDEN)}
 
 
 class PictureMismatch(RuntimeError):
@@ -119,6 +125,47 @@ class Reader:
     def text_of(self, token_T: Sequence[int]) -> str:
         """What the model wrote, without special tokens."""
         return self.tokenizer.decode(token_T, skip_special_tokens=True).strip()
+
+    def pieces(self, token_T: Sequence[int]) -> tuple[str, ...]:
+        """The text that each token adds: joined they are what the model wrote, without special tokens, unstripped.
+
+        A character that spans several tokens is the first one's: the step at which it was begun. Linear in the length.
+        UnsupportedModel where tokens are not pieces of UTF-8 (byte-level BPE, which all known families use, has such).
+        """
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        texts, begun = [""] * len(token_T), 0
+        for t, token in enumerate(token_T):
+            is_open = bool(decoder.getstate()[0])
+            text = decoder.decode(self._bytes_of(token))
+            if is_open and text:
+                texts[begun] += text[0]
+                text, is_open = text[1:], False
+            texts[t] += text
+            if not is_open:
+                begun = t
+        if text := decoder.decode(b"", final=True):
+            texts[begun] += text
+        return tuple(texts)
+
+    def _bytes_of(self, token: int) -> bytes:
+        """What one token adds to the text as UTF-8, which may be a part of a character; special tokens add nothing."""
+        if token in self._special:
+            return b""
+        written = self.tokenizer.convert_ids_to_tokens(token) or ""  # None where the model has more ids than the tokenizer
+        if all(letter in BYTE_OF for letter in written):
+            return bytes(BYTE_OF[letter] for letter in written)
+        return written.encode()  # a word that was added as it is
+
+    @functools.cached_property
+    def _special(self) -> frozenset[int]:
+        """Ids that stand for no text. UnsupportedModel where tokens are not the bytes of their text."""
+        decoder = type(self.tokenizer.backend_tokenizer.decoder).__name__
+        if decoder != "ByteLevel":
+            raise UnsupportedModel(
+                f"this model's tokenizer decodes by {decoder}, and single tokens have a text of their own with ByteLevel "
+                "only; leave the triggers of evaluations empty"
+            )
+        return frozenset(i for i, token in self.tokenizer.added_tokens_decoder.items() if token.special)
 
 
 def _bytes(prompt: Prompt) -> int:

@@ -87,6 +87,10 @@ class TransformersPolicy:
         """A written answer as the tokens that the model should have sampled, the end token included."""
         return self.reader.branch_of(text)
 
+    def pieces(self, token_T: Sequence[int]) -> tuple[str, ...]:
+        """The text that each token of an answer adds; a character that spans several tokens is the first one's."""
+        return self.reader.pieces(token_T)
+
     # ---- sampling
 
     def sample(self, samples: Sequence[Sample], *, n: int, sampling: Sampling, seed: int) -> list[Group]:
@@ -239,7 +243,7 @@ class TransformersPolicy:
 
     def reference_state(self) -> dict[str, Tensor]:
         """The reference's own weights, on the CPU."""
-        return {name: weight.cpu() for name, weight in self._held().items()}
+        return {name: weight.to("cpu", copy=True) for name, weight in self._held().items()}
 
     @torch.no_grad()
     def sync_reference(self, *, mix: float) -> None:

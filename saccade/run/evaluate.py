@@ -1,4 +1,4 @@
-"""Measuring a policy on held-out samples: greedy and sampled scores, pass@k, and how sure we can be of them."""
+"""Measuring a policy on held-out samples: greedy and sampled scores, pass@k, how sure they are and what they rest on."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from saccade.core.blank import blanked
 from saccade.core.reward import Reward, Rewards, Term
 from saccade.core.rollout import Group
 from saccade.core.sample import Sample, Task
 from saccade.policy.spec import Sampling
+from saccade.run.critical import critical_metrics, require_triggers
 from saccade.run.stats import mean_interval, pass_at_k
 
 if TYPE_CHECKING:
@@ -26,6 +28,11 @@ class Evaluation:
     are reported beside it. `attempts` answers are sampled for each sample at `temperature`, and one is greedy.
     `is_shifted` says that the set is out of distribution on purpose. `selects` marks the set by which the best checkpoint
     is chosen: it should then hold samples that no other evaluation reports.
+
+    Two further measurements look at what the answers rest on. `blanks` asks every sample once more with all its pictures
+    grey: picture_gain is how much the score owes to what is seen. `triggers`, such as ("wait", "alternatively", "hmm"),
+    measures the entropy of the steps at which sampled answers turn to one of these words (critical.py); 4 and more
+    `attempts`, with a few hundred turns among them, make it a figure to go by.
     """
 
     name: str
@@ -37,11 +44,24 @@ class Evaluation:
     max_tokens: int = 128
     is_shifted: bool = False
     selects: bool = False
+    blanks: bool = False
+    triggers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
             raise ValueError(f"evaluation {self.name!r} needs at least 1 attempt at each sample, got {self.attempts}")
         self.sampling(self.temperature)
+        require_triggers(self.triggers, of=f"evaluation {self.name!r}")
+        if self.triggers and self.temperature == 0:
+            raise ValueError(f"evaluation {self.name!r} has triggers but temperature 0, without entropy; set it to 1")
+
+    @property
+    def merits(self) -> tuple[str, ...]:
+        """Keys of its metrics by which a checkpoint can be chosen: the higher the better."""
+        probes = (("picture_gain", self.blanks), ("critical_entropy", self.triggers))
+        shares = (share.name for share in self.shares)
+        names = ("greedy", "sampled", *shares, *(name for name, is_measured in probes if is_measured))
+        return tuple(f"eval/{self.name}/{name}" for name in names)
 
     def sampling(self, temperature: float) -> Sampling:
         """How its answers are drawn at a temperature, 0 for the greedy ones."""
@@ -77,23 +97,45 @@ def measure(policy: Policy, evaluation: Evaluation, *, seed: int) -> Measured:
     samples = list(evaluation.task)
     greedy = _answers(policy, evaluation, samples, n=1, temperature=0.0, seed=seed)
     sampled = _answers(policy, evaluation, samples, n=evaluation.attempts, temperature=evaluation.temperature, seed=seed)
-    score_name, n = evaluation.score.name, evaluation.attempts
-    greedy_scores = tuple(_values(group, score_name)[0] for group in greedy)
-    sampled_scores = tuple(_values(group, score_name) for group in sampled)
-    prefix = f"eval/{evaluation.name}"
-    metrics = {
-        f"{prefix}/greedy": fmean(greedy_scores),
-        f"{prefix}/sampled": fmean(fmean(row) for row in sampled_scores),
-        f"{prefix}/tokens": fmean(r.n_sampled for g in sampled for r in g.rollouts),
-        f"{prefix}/truncated": fmean(r.is_truncated for g in sampled for r in g.rollouts),
-    }
-    for share in evaluation.shares:
-        metrics[f"{prefix}/{share.name}"] = fmean(v for g in sampled for v in _values(g, share.name))
-    if n > 1 and all(value in (0.0, 1.0) for row in sampled_scores for value in row):
-        for k in sorted({2, 4, 8, 16, 32, 64, n} & set(range(2, n + 1))):
-            metrics[f"{prefix}/pass@{k}"] = fmean(pass_at_k(n=n, correct=int(sum(row)), k=k) for row in sampled_scores)
+    greedy_scores = tuple(_values(group, evaluation.score.name)[0] for group in greedy)
+    sampled_scores = tuple(_values(group, evaluation.score.name) for group in sampled)
+    found = {"greedy": fmean(greedy_scores), "sampled": fmean(map(fmean, sampled_scores))}
+    found |= _of_answers(evaluation, sampled) | _pass_rates(sampled_scores)
+    if evaluation.blanks:
+        found |= _without_pictures(policy, evaluation, samples, score=found["sampled"], seed=seed)
+    if evaluation.triggers:
+        found |= critical_metrics(policy, sampled, triggers=evaluation.triggers, temperature=evaluation.temperature)
+    metrics = {f"eval/{evaluation.name}/{name}": value for name, value in found.items()}
     groups = tuple(greedy) + tuple(sampled)
     return Measured(evaluation=evaluation, greedy=greedy_scores, sampled=sampled_scores, metrics=metrics, groups=groups)
+
+
+def _of_answers(evaluation: Evaluation, sampled: Sequence[Group]) -> dict[str, float]:
+    """Of the sampled answers: how long they are, and the means of the further shares."""
+    return {
+        "tokens": fmean(r.n_sampled for g in sampled for r in g.rollouts),
+        "truncated": fmean(r.is_truncated for g in sampled for r in g.rollouts),
+        **{share.name: fmean(v for g in sampled for v in _values(g, share.name)) for share in evaluation.shares},
+    }
+
+
+def _pass_rates(sampled: Sequence[Sequence[float]]) -> dict[str, float]:
+    """pass@k where there are several attempts and each is right or wrong."""
+    n = len(sampled[0])
+    if n == 1 or any(value not in (0.0, 1.0) for row in sampled for value in row):
+        return {}
+    sizes = sorted({2, 4, 8, 16, 32, 64, n} & set(range(2, n + 1)))
+    return {f"pass@{k}": fmean(pass_at_k(n=n, correct=int(sum(row)), k=k) for row in sampled) for k in sizes}
+
+
+def _without_pictures(
+    policy: Policy, evaluation: Evaluation, samples: Sequence[Sample], *, score: float, seed: int
+) -> dict[str, float]:
+    """The score with every picture grey, one sampled answer per sample, and what of the sampled `score` that loses."""
+    unseen = [blanked(sample) for sample in samples]
+    answers = _answers(policy, evaluation, unseen, n=1, temperature=evaluation.temperature, seed=seed)
+    blind = fmean(_values(group, evaluation.score.name)[0] for group in answers)
+    return {"blanked": blind, "picture_gain": score - blind}
 
 
 def _answers(

@@ -6,17 +6,14 @@ that look normal. So a run starts by computing a few rollouts three ways, and wi
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import PIL.Image
 import torch
 
+from saccade.core.blank import blanked
 from saccade.core.pack import Branch, Pack
-from saccade.core.picture import Picture
-from saccade.core.sample import Message, Sample
+from saccade.core.sample import Sample
 from saccade.policy.spec import Sampling
 
 if TYPE_CHECKING:
@@ -58,9 +55,9 @@ def probe(policy: Policy, samples: Sequence[Sample], *, seed: int) -> dict[str, 
         ):
             found[key] = max(found[key], _agree(policy, rollout.sample, logp_T, other, what))
         for number in range(len(rollout.sample.pictures)):
-            blanked = policy.separate_logprobs(_blanked(rollout.sample, number), rollout.token_T).double().cpu()
+            unseen = policy.separate_logprobs(blanked(rollout.sample, only=number), rollout.token_T).double().cpu()
             key = (rollout.sample.id, number)
-            shifts[key] = max(shifts.get(key, 0.0), float((blanked - separate).abs().max()))
+            shifts[key] = max(shifts.get(key, 0.0), float((unseen - separate).abs().max()))
     if shifts:
         found["probe/blank_shift"] = max(shifts.values())
         _require_seen(shifts, MEAN_TOLERANCE[policy.spec.dtype])
@@ -95,16 +92,3 @@ def _varied(samples: Sequence[Sample]) -> list[Sample]:
         by_kind.setdefault(sample.kind, []).append(sample)
     rounds = max(len(row) for row in by_kind.values())
     return [row[i] for i in range(rounds) for row in by_kind.values() if i < len(row)][:SAMPLES]
-
-
-def _blanked(sample: Sample, number: int) -> Sample:
-    """The sample with a grey picture of the same size in place of one of its own, counted in reading order from 0."""
-    place = itertools.count()
-
-    def grey(part: str | Picture) -> str | Picture:
-        if not isinstance(part, Picture) or next(place) != number:
-            return part
-        return Picture.of(PIL.Image.new("RGB", part.size, (127, 127, 127)))
-
-    messages = tuple(Message(m.role, tuple(grey(part) for part in m.parts)) for m in sample.messages)
-    return replace(sample, id=f"{sample.id} (blank)", messages=messages)

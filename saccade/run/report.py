@@ -10,6 +10,7 @@ from saccade.run.table import Estimate, Row, print_table
 
 
 FIXED = ("greedy", "sampled", "tokens", "truncated")  # an evaluation's metrics that are not further shares
+ENTROPIES = ("critical_tokens", "critical_entropy", "after_critical_entropy", "entropy")  # nats, but for the first
 
 
 def print_report(summary: dict[str, Any], path: Path) -> None:
@@ -29,6 +30,9 @@ def _print_tables(chosen: str, reported: dict[str, Any]) -> None:
         print_table([_row(name + "*" * found["is_shifted"], found, mode) for name, found in reported.items()])
     print("\nOf the sampled answers, in %, before > after")
     print("\n".join(_share_lines(reported)))
+    if lines := _entropy_lines(reported):
+        print("\nEntropy of the sampled answers, in nats, before > after")
+        print("\n".join(lines))
 
 
 def print_measured(found: Measured) -> None:
@@ -38,7 +42,10 @@ def print_measured(found: Measured) -> None:
         f"{mode} {100 * one['mean']:.1f} [{100 * one['low']:.1f}, {100 * one['high']:.1f}]"
         for mode, one in (("greedy", greedy), ("sampled", sampled))
     )
-    print(f"{found.evaluation.name:24} n {len(found.greedy):5}  {figures}")
+    name = found.evaluation.name
+    probes = {key: found.metrics.get(f"eval/{name}/{key}") for key in ("picture_gain", "critical_entropy")}
+    more = "".join(f"  {key} {value:.3f}" for key, value in probes.items() if value is not None)
+    print(f"{name:24} n {len(found.greedy):5}  {figures}{more}")
 
 
 def _row(name: str, found: dict[str, Any], mode: str) -> Row:
@@ -56,11 +63,34 @@ def _share_lines(reported: dict[str, Any]) -> list[str]:
     lines = []
     for name, found in reported.items():
         before, after = found["before"]["metrics"], found["after"]["metrics"]
-        shares = [key for key in before if _last(key) not in FIXED and not _last(key).startswith("pass@")]
-        cells = [f"{_last(key)} {100 * before[key]:5.1f} > {100 * after[key]:5.1f}" for key in shares]
+        shares = [key for key in before if _is_share(_name(key))]
+        cells = [f"{_name(key)} {100 * before[key]:5.1f} > {100 * after[key]:5.1f}" for key in shares]
         lines.append(f"{name + '*' * found['is_shifted']:{width}}  " + "   ".join(cells))
     return lines
 
 
-def _last(key: str) -> str:
-    return key.rpartition("/")[2]
+def _entropy_lines(reported: dict[str, Any]) -> list[str]:
+    """A line per set with triggers; a figure that one of the moments has not is -."""
+    width = max(map(len, reported)) + 1
+    lines = []
+    for name, found in reported.items():
+        before, after = found["before"]["metrics"], found["after"]["metrics"]
+        if f"eval/{name}/critical_tokens" in before:
+            keys = {key: f"eval/{name}/{key}" for key in ENTROPIES}
+            cells = [f"{short} {_figure(before.get(key))} > {_figure(after.get(key))}" for short, key in keys.items()]
+            lines.append(f"{name + '*' * found['is_shifted']:{width}}  " + "   ".join(cells))
+    return lines
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:g}" if isinstance(value, int) else f"{value:.3f}"
+
+
+def _is_share(name: str) -> bool:
+    is_entropy = name in ENTROPIES or name.startswith("critical_entropy/")
+    return name not in FIXED and not is_entropy and not name.startswith("pass@")
+
+
+def _name(key: str) -> str:
+    """What eval/<set>/<name> measures."""
+    return key.split("/", 2)[2]
