@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from saccade.policy.spec import ModelSpec
+from saccade.run.choice import Choice
 from saccade.run.evaluate import Evaluation
 from saccade.run.overrides import flatten
 from saccade.run.stage import Stage
@@ -26,8 +27,8 @@ class Recipe:
     """Stages in order, what is measured, and the paper's claims.
 
     Every `checkpoint_every` steps, and where a stage ends, the selecting evaluations are measured and a checkpoint is
-    written. `best_by` is the metric by which the best checkpoint is chosen, such as eval/counting-val/sampled; "" takes
-    the last. `seed` decides everything random in the run.
+    written. `choose` says which checkpoint is handed over (choice.py), such as Highest("eval/counting-val/sampled"); None
+    takes the last. `seed` decides everything random in the run.
     """
 
     name: str
@@ -37,7 +38,7 @@ class Recipe:
     evaluations: tuple[Evaluation, ...] = ()
     claims: tuple[Claim, ...] = ()
     checkpoint_every: int = 20
-    best_by: str = ""
+    choose: Choice | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -48,11 +49,8 @@ class Recipe:
         _require_file_names("recipe", [self.name])
         if self.model.lora is None and any(stage.reference == "base" for stage in self.stages):
             raise ValueError("reference='base' is the model without its adapters, and there are none; set lora, or 'stage'")
-        selectors = {f"eval/{e.name}/{mode}" for e in self.evaluations if e.selects for mode in ("greedy", "sampled")}
-        if self.best_by and self.best_by not in selectors:
-            raise ValueError(
-                f"best_by is {self.best_by!r}; have: {', '.join(sorted(selectors)) or 'none (no evaluation selects)'}"
-            )
+        if self.choose is not None:
+            self.choose.require(self.evaluations)
 
     @property
     def total_steps(self) -> int:

@@ -20,6 +20,7 @@ from saccade.core.sample import Task
 from saccade.policy.protocol import NotFinite, Policy
 from saccade.policy.transformers_policy import TransformersPolicy
 from saccade.run.checkpoint import write_model
+from saccade.run.choice import Record
 from saccade.run.environment import environment
 from saccade.run.evaluate import Evaluation, measure
 from saccade.run.files import RunError
@@ -44,7 +45,7 @@ class Progress:
     seconds: float = 0.0  # of training so far, over all resumptions
     before: dict[str, Any] = field(default_factory=dict)  # evaluation -> what Measured.as_dict says
     after: dict[str, dict[str, Any]] = field(default_factory=dict)  # stage that ended -> the same
-    best: float | None = None
+    candidates: dict[str, dict[str, float]] = field(default_factory=dict)  # checkpoint -> what the selecting sets found
     best_at: str = ""  # checkpoint
     data: str = ""  # what the tasks hold, so that a run is never resumed on other data
 
@@ -159,7 +160,7 @@ class _Run:
         if stage.name not in progress.after:
             progress.after[stage.name] = self._measure(stage.name, self.recipe.evaluations)
             metrics = {key: value for found in progress.after[stage.name].values() for key, value in found["metrics"].items()}
-            self._remember_best(stage, metrics)
+            self._choose(stage, metrics)
             self._checkpoint(stage)
         progress.stage, progress.step = progress.stage + 1, 0
 
@@ -167,6 +168,8 @@ class _Run:
         """After the last step: take the best weights, measure them, and write the summary."""
         progress, last = self.progress, self.recipe.stages[-1]
         chosen = progress.best_at or f"{last.name}-{last.steps}"
+        if self.recipe.choose is not None and (doubt := self.recipe.choose.doubt(progress.best_at, self._record())):
+            self.live.warn(doubt)
         ends = {f"{stage.name}-{stage.steps}": stage.name for stage in self.recipe.stages}
         if chosen in ends:
             after = progress.after[ends[chosen]]
@@ -253,13 +256,22 @@ class _Run:
         for evaluation in self.recipe.evaluations:
             if evaluation.selects:
                 metrics |= measure(self.policy, evaluation, seed=self._eval_seed(evaluation)).metrics
-        self._remember_best(stage, metrics)
+        self._choose(stage, metrics)
         return metrics
 
-    def _remember_best(self, stage: Stage, metrics: dict[str, float]) -> None:
-        value = metrics.get(self.recipe.best_by)
-        if value is not None and (self.progress.best is None or value > self.progress.best):
-            self.progress.best, self.progress.best_at = value, f"{stage.name}-{self.progress.step}"
+    def _choose(self, stage: Stage, metrics: Mapping[str, float]) -> None:
+        """The checkpoint that is about to be written, or the one held: whichever the recipe prefers is held from now on."""
+        if self.recipe.choose is None:
+            return
+        progress, name = self.progress, f"{stage.name}-{self.progress.step}"
+        selecting = tuple(f"eval/{evaluation.name}/" for evaluation in self.recipe.evaluations if evaluation.selects)
+        progress.candidates[name] = {key: value for key, value in metrics.items() if key.startswith(selecting)}
+        if self.recipe.choose.takes(name, progress.best_at, self._record()):
+            progress.best_at = name
+
+    def _record(self) -> Record:
+        before = {key: value for found in self.progress.before.values() for key, value in found["metrics"].items()}
+        return Record(before=before, checkpoints=self.progress.candidates)
 
     def _eval_seed(self, evaluation: Evaluation) -> int:
         return derive(self.recipe.seed, "evaluation", evaluation.name)

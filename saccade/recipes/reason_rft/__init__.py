@@ -51,6 +51,7 @@ from saccade.recipes.reason_rft.rewards import (
     length_reward,
     reasoning_steps,
 )
+from saccade.run.choice import Highest
 from saccade.run.evaluate import Evaluation
 from saccade.run.recipe import Claim, Recipe
 from saccade.run.stage import RL, SFT, Stage
@@ -159,7 +160,7 @@ def recipe(
         evaluations=(_evaluation("val", _mixed(held, "val"), numbers, selects=True), *_reported(folder, tasks, numbers)),
         claims=CLAIMS,
         checkpoint_every=numbers.checkpoint_every,
-        best_by="eval/val/sampled",
+        choose=Highest("eval/val/sampled"),
         seed=seed,
     )
 
