@@ -99,6 +99,7 @@ def test_masked_ratio_keeps_what_lies_inside_as_it_is_and_drops_the_rest():
     assert weights(MaskedRatio(low=0.25, high=4.0, level="token"), x, rollout) == pytest.approx([3.0, 0.5, 0.0, 0.0])
     assert weights(MaskedRatio(), x, rollout) == pytest.approx([1.5, 1.5, 0.0, 0.2])
     assert weights(MaskedRatio(low=0.25, high=1.4), x, rollout) == [0.0] * 4
+    assert weights(MaskedRatio(), [math.log(2.99), math.log(3.01)], [0, 1]) == pytest.approx([2.99, 0.0])
 
 
 def test_the_bounds_belong_to_the_range():

@@ -171,10 +171,11 @@ def test_a_flat_step_is_all_replayed():
     assert names(held) == ["held 2.0", "held -1.0"]
 
 
-def test_draws_come_from_old_and_new_alike():
-    """The fresh advantage of 1.5 and the held one of 0.5: three draws of four are the fresh one's."""
-    chosen, _ = run(SelectiveReplay(), fresh_of(1.5, *[0.0] * 8000), held_of(0.5))
-    assert sum(name == "0: 1.5" for name in names(chosen[1:])) / 8000 == pytest.approx(0.75, abs=0.025)
+@pytest.mark.parametrize(("alpha", "share"), [(0.0, 0.5), (1.0, 0.75), (2.0, 0.9)])
+def test_draws_come_from_old_and_new_alike(alpha, share):
+    """The fresh advantage of 1.5 and the held one of 0.5: with alpha 1 three draws of four are the fresh one's."""
+    chosen, _ = run(SelectiveReplay(alpha=alpha), fresh_of(1.5, *[0.0] * 4000), held_of(0.5))
+    assert names(chosen[1:]).count("0: 1.5") / 4000 == pytest.approx(share, abs=0.04)
 
 
 @pytest.mark.parametrize("clear_every", [1, 4])
@@ -238,6 +239,13 @@ def test_fresh_experience_is_drawn_again_by_size_and_the_queue_fills_the_rest():
         assert len({id(one) for one in chosen[2:]}) == 2
         largest += names(chosen[:2]).count("0: 3.0")
     assert largest / 2000 == pytest.approx(0.75, abs=0.05)
+
+
+def test_the_queue_is_drawn_from_by_size():
+    """One place, held sizes of 3 and 1: three draws of four are the larger one's."""
+    drawn = [names(run(ReleasedReplay(), fresh_of(0.0, 0.0), held_of(3.0, 1.0), seed=seed)[0]) for seed in range(1000)]
+    assert drawn.count(["held 3.0"]) / 1000 == pytest.approx(0.75, abs=0.07)
+    assert drawn.count(["held 1.0"]) == 1000 - drawn.count(["held 3.0"])
 
 
 def test_the_added_right_answers_never_come_out_but_take_places():

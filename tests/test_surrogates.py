@@ -292,9 +292,9 @@ def test_soft_ratio_literal():
 
 
 def test_stale_failures_bear_no_loss():
-    """Four rollouts, fallen by 0.3, 0.1 and 0.2 on average where they failed, and by 0.9 where it was good."""
-    logp, old = [-1.5, -1.1, -1.1, -1.2, -1.9], [-1.0] * 5
-    adv, rollout = [-1.0, -1.0, -1.0, -1.0, 1.0], [0, 0, 1, 2, 3]
+    """Three rollouts, fallen by 0.3 and 0.2 a token on average where they failed, and by 0.9 where it was good."""
+    logp, old = [-1.5, -1.1, -1.1, -1.3, -1.9], [-1.0] * 5
+    adv, rollout = [-1.0, -1.0, -1.0, -1.0, 1.0], [0, 0, 1, 1, 2]
     grad_M = gradient(WithoutStaleFailures(limit=0.25, surrogate=policy_gradient), logp, old, adv, rollout)
     assert grad_M.tolist() == pytest.approx([0.0, 0.0, 1.0, 1.0, -1.0])
     assert grad_M[:2].tolist() == [0.0, 0.0]
