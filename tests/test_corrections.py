@@ -40,7 +40,7 @@ def weights(correction: Correction, x: list[float], rollout: list[int] | None = 
 
 @every
 @given(logp=st.lists(st.floats(-100, 0), max_size=6), n=st.integers(1, 3))
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 def test_equal_log_probs_weigh_exactly_one(correction, logp, n):
     logp_M = torch.tensor(logp)
     assert correction(logp_M, logp_M.clone(), torch.arange(len(logp)) % n).tolist() == [1.0] * len(logp)

@@ -70,7 +70,7 @@ def made(batch: list[list[tuple[float | None, int]]]) -> list[Group]:
 
 @every(CREDITS)
 @given(batch=batches)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_the_unscored_get_exactly_zero_and_change_nothing_for_the_others(credit, batch):
     groups = made(batch)
     scored = [replace(g, rollouts=tuple(r for r in g.rollouts if r.reward is not None)) for g in groups]
@@ -82,7 +82,7 @@ def test_the_unscored_get_exactly_zero_and_change_nothing_for_the_others(credit,
 
 @every(CREDITS)
 @given(batch=batches, random=st.randoms(use_true_random=False))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_credit_goes_with_its_sibling_and_its_group(credit, batch, random):
     groups = made(batch)
     straight = rows(groups, credit(groups, None))
@@ -284,7 +284,7 @@ def test_whitening_compares_groups_of_one():
 
 
 @given(batch=batches)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_whitened_tokens_have_mean_0_and_deviation_1_at_most(batch):
     groups = made(batch)
     found = rows(groups, BatchWhitened(is_unbiased=False)(groups))

@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saccade.algo.curriculum import Curriculum
@@ -44,6 +44,7 @@ def test_a_target_that_falls_goes_from_easy_to_hard():
 
 
 @given(rates=rates_or_none, target=st.floats(0, 1), width=st.floats(1e-3, 10), mix=st.floats(0.01, 1))
+@settings(max_examples=40, deadline=None)
 def test_odds_are_chances_and_every_sample_keeps_its_even_share(rates, target, width, mix):
     odds = Curriculum(target=target, width=width, mix=mix).odds(rates, progress=0.0)
     assert odds.sum() == pytest.approx(1.0, abs=1e-12)
@@ -51,6 +52,7 @@ def test_odds_are_chances_and_every_sample_keeps_its_even_share(rates, target, w
 
 
 @given(rates=rates_or_none)
+@settings(max_examples=40, deadline=None)
 def test_odds_go_with_their_samples(rates):
     curriculum = Curriculum()
     straight = curriculum.odds(rates, progress=0.0)

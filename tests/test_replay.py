@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saccade.algo.corrections import TruncatedRatio
@@ -123,6 +123,7 @@ def test_a_draw_of_none_or_from_nothing_is_empty():
     seed=st.integers(0, 9),
     reward=st.sampled_from([0.0, 1.0]),
 )
+@settings(max_examples=40, deadline=None)
 def test_nothing_without_an_advantage_comes_out_and_nothing_with_another_than_it_had(replay, fresh, held, seed, reward):
     known = fresh_of(*fresh, reward=reward)
     chosen, kept = run(replay, known, held_of(*held), seed=seed)

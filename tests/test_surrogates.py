@@ -80,7 +80,7 @@ def test_first_on_policy_step_is_reinforce(surrogate):
 
 @every(SURROGATES)
 @given(st.lists(st.tuples(st.floats(-30, 0), st.floats(-30, 0)), min_size=3, max_size=3))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_a_rollout_without_advantage_has_exactly_no_gradient_and_changes_nobody_elses(surrogate, pairs):
     logp, old = (list(column) for column in zip(*pairs, strict=True))
     (idle, *rest) = gradient(surrogate, logp, old, [0.0, 2.0, -1.0], [4, 2, 9]).tolist()
@@ -169,6 +169,7 @@ def test_an_absurd_ratio_is_cut_at_e_to_the_20():
 
 
 @given(tokens)
+@settings(max_examples=40, deadline=None)
 def test_equal_clips_are_the_symmetric_clip_of_ppo(tokens):
     logp, old, adv = (f64(*column) for column in zip(*tokens, strict=True))
     ratio = (logp - old).exp()
@@ -204,6 +205,7 @@ def test_gspo_clips_all_tokens_of_a_rollout_together():
 
 @pytest.mark.parametrize("kind", [SequenceRatio, SequenceRatioPerToken])
 @given(tokens)
+@settings(max_examples=40, deadline=None)
 def test_gspo_on_one_token_answers_is_grpo(kind, tokens):
     logp, old, adv = zip(*tokens, strict=True)
     one, other, alone = kind(low=0.2, high=0.28), ClippedRatio(low=0.2, high=0.28), range(len(tokens))
@@ -222,6 +224,7 @@ def weighted(surrogate: Surrogate, logp, old, adv, lengths: list[int]) -> tuple[
 
 
 @given(st.lists(st.tuples(st.floats(-3, 3), st.lists(st.floats(-0.4, 0.4), min_size=1, max_size=4)), min_size=1, max_size=4))
+@settings(max_examples=40, deadline=None)
 def test_gspo_and_gspo_token_agree_where_a_rollouts_tokens_share_their_advantage(rollouts):
     lengths = [len(shifts) for _, shifts in rollouts]
     adv = [adv for adv, shifts in rollouts for _ in shifts]
@@ -355,6 +358,7 @@ def test_the_k2_loss_has_the_gradient_of_the_reverse_kl_in_expectation():
 
 
 @given(st.floats(-30, 0), st.floats(-30, 0))
+@settings(max_examples=40, deadline=None)
 def test_k3_is_never_negative(logp, ref):
     assert k3(f64(logp), f64(ref)).item() >= -1e-12
 
