@@ -18,6 +18,7 @@ The field's algorithms by name, sentences over these parts, are in `named.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -37,16 +38,24 @@ from saccade.core.rollout import Rollout
 class Refill:
     """Dynamic sampling, DAPO (2503.14476) section 3.2: ask further samples until the step is full of groups that `keep` keeps.
 
-    Each round asks `oversampling` times the step's prompts, at most `rounds` times; what is left over when the step is full
-    does not train. Where the rounds do not fill it, the step trains on what there is, and the run says so.
+    The first round asks `oversampling` times the step's prompts; each further one as many as should fill the step, judging by
+    the share kept so far, and never more than the first (the released code asks as many again). What is left over when the
+    step is full does not train. Where `rounds` do not fill it, the step trains on what there is, and the run says so.
     """
 
     rounds: int = 10  # C max_num_gen_batches; the released code stops with an error there
-    oversampling: float = 1.0  # O the paper's run has 3, which wastes more
+    oversampling: float = 1.0  # O the paper's run has 3
 
     def __post_init__(self) -> None:
         if self.rounds < 1 or self.oversampling <= 0:
             raise ValueError(f"refilling needs at least 1 round and oversampling above 0, got {self}")
+
+    def count(self, prompts: int, *, kept: int, asked: int) -> int:
+        """How many samples the next round asks, when `kept` of the `asked` groups were kept so far."""
+        most = max(1, round(prompts * self.oversampling))
+        if not kept:
+            return most
+        return min(most, math.ceil((prompts - kept) * asked / kept))
 
 
 @dataclass(frozen=True, kw_only=True)

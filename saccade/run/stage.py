@@ -149,11 +149,11 @@ class RL:
         """This step's rollouts, sampled and scored; again and again where the algorithm refills, until the step is full."""
         refill = self.algorithm.refill
         most = 1 if refill is None else refill.rounds
-        count = self.prompts if refill is None else max(1, round(self.prompts * refill.oversampling))
         asked: list[Group] = []
         kept: list[Group] = []
         seconds = {"time/sample": 0.0, "time/score": 0.0}
         for number in range(most):
+            count = self.prompts if refill is None else refill.count(self.prompts, kept=len(kept), asked=len(asked))
             asked += self._asked(policy, step, count, number=number, seed=seed, memory=memory, seconds=seconds)
             kept = asked if refill is None else self.algorithm.keep(asked)[: self.prompts]
             if len(kept) >= self.prompts:
