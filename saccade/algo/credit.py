@@ -101,6 +101,7 @@ class PerReward:
                     for rollout, score in zip(group.rollouts, scores, strict=True)
                 ]
             )
+        total_G[np.abs(total_G) < 1e-12] = 0.0  # what rounding leaves of terms that cancel
         return total_G
 
 
@@ -131,7 +132,7 @@ class BatchWhitened:
                     row.append(None)
                     continue
                 to_come_T = 0.0 if costs is None else np.cumsum(costs[g][i][::-1])[::-1]
-                row.append(np.broadcast_to(rewards[i] - to_come_T, rollout.n_sampled))
+                row.append(np.broadcast_to(float(rewards[i]) - to_come_T, rollout.n_sampled))
             returns.append(row)
         known = [token_T for row in returns for token_T in row if token_T is not None]
         every = np.concatenate(known) if known else np.zeros(0)
@@ -140,8 +141,11 @@ class BatchWhitened:
         mean = math.fsum(every) / len(every)
         scale = _std(every - mean, len(every), self.is_unbiased) + self.eps
         return [
-            [np.zeros(r.n_sampled) if token_T is None else (token_T - mean) / scale for r, token_T in zip(g.rollouts, row)]
-            for g, row in zip(groups, returns, strict=True)
+            [
+                np.zeros(rollout.n_sampled) if token_T is None else (token_T - mean) / scale
+                for rollout, token_T in zip(group.rollouts, row, strict=True)
+            ]
+            for group, row in zip(groups, returns, strict=True)
         ]
 
 

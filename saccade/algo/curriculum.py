@@ -62,6 +62,6 @@ class Curriculum:
         return drawn
 
     def updated(self, rates: Mapping[int, float], found: Mapping[int, float]) -> dict[int, float]:
-        """The running pass rates after a step in which these were found."""
+        """The running pass rates after a step in which these were found; a sample's first rate replaces what was assumed."""
         new = {place: self.memory * rates.get(place, rate) + (1 - self.memory) * rate for place, rate in found.items()}
         return {**rates, **new}

@@ -19,7 +19,7 @@ With rho = exp(logp - old), A the advantage, and sg[] what no gradient passes th
     nll                     -logp                                         imitation
 
 Averaging is the business of token weights (`weights.py`). The tokens of one rollout must stand in one call, as some
-surrogates look at the whole rollout. A token with A = 0 has no gradient in any of them but `nll`.
+surrogates look at the whole rollout. A rollout whose advantages are 0 has no gradient in any of them but `nll`.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class SoftRatio:
 class GammaWeight:
     """-A sg[phi(W)] logp with W = exp(sum over the rollout of logp - old), phi(W) = exp(lambda) W^k exp(-lambda W): VESPO.
 
-    phi is 1 at W = 1 and falls to 0 on either side. As TRL 1.16 has it (C); `positive` and `negative` are (k, lambda) where
+    phi is 1 at W = 1, greatest at W = k / lambda, and falls to 0 far on either side. As TRL 1.16 has it (C); `positive` and `negative` are (k, lambda) where
     A >= 0 and where A < 0.
     """
 

