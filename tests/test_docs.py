@@ -13,7 +13,12 @@ import pytest
 import torch
 
 from saccade import catalog
-from saccade.algo.named import grpo
+from saccade.algo.algorithm import Refill
+from saccade.algo.corrections import TruncatedRatio
+from saccade.algo.named import ALGORITHMS, grpo
+from saccade.algo.replay import SelectiveReplay
+from saccade.core.reward import reward, weighted
+from saccade.core.rollout import Rollout
 from saccade.run.folder import RunFolder
 from saccade.run.train import train
 from tests.micro import micro
@@ -32,13 +37,22 @@ def pattern(key: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"<\w+>", r"[\\w.-]+", key.replace("<k>", r"\d+")))
 
 
+@reward
+def accuracy(rollout: Rollout) -> bool:
+    """Right for about half of the answers, so that groups differ and something is learned."""
+    return sum(rollout.token_T) % 2 == 0
+
+
 def test_every_metric_is_documented_and_every_documented_metric_is_written(tmp_path):
     recipe = micro("stages.0.steps=1", "stages.1.steps=2")
     sft, rl = recipe.stages
     val, *others = recipe.evaluations
+    everything = replace(
+        grpo(beta=0.1), refill=Refill(rounds=1), replay=SelectiveReplay(), correct_own_sampler=True, correction=TruncatedRatio()
+    )
     recipe = replace(
         recipe,
-        stages=(sft, replace(rl, algorithm=grpo(beta=0.1))),
+        stages=(sft, replace(rl, algorithm=everything, rewards=weighted((accuracy, 1.0)), siblings=4)),
         evaluations=(replace(val, blanks=True, triggers=("I see",)), *others),
     )
     with RunFolder.start(tmp_path / "run") as folder:
@@ -47,6 +61,11 @@ def test_every_metric_is_documented_and_every_documented_metric_is_written(tmp_p
     keys = documented()
     assert [key for key in sorted(written) if not any(pattern(k).fullmatch(key) for k in keys)] == []
     assert [key for key in keys if not any(pattern(key).fullmatch(w) for w in written)] == []
+
+
+def test_every_algorithm_has_a_row_in_order():
+    rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/algorithms.md").read_text(), re.MULTILINE)
+    assert [name for name in rows if name in ALGORITHMS] == list(ALGORITHMS)
 
 
 def test_every_recipe_has_a_page_and_its_first_line_in_the_list():

@@ -157,7 +157,7 @@ def recipe(
         about=ABOUT[variant],
         model=_model(model, lora),
         stages=_stages(variant, train, numbers, _rewards(spatial, terms)),
-        evaluations=(_evaluation("val", _mixed(held, "val"), numbers, selects=True), *_reported(folder, tasks, numbers)),
+        evaluations=(_evaluation("val", _mixed(held, "val"), numbers, selects=True, blanks=True), *_reported(folder, tasks, numbers)),
         claims=CLAIMS,
         checkpoint_every=numbers.checkpoint_every,
         choose=Highest("eval/val/sampled"),
