@@ -20,6 +20,7 @@ from saccade.algo.replay import SelectiveReplay
 from saccade.core.reward import reward, weighted
 from saccade.core.rollout import Rollout
 from saccade.run.folder import RunFolder
+from saccade.run.health import WATCHES
 from saccade.run.train import train
 from tests.micro import micro
 
@@ -44,7 +45,7 @@ def accuracy(rollout: Rollout) -> bool:
 
 
 def test_every_metric_is_documented_and_every_documented_metric_is_written(tmp_path):
-    recipe = micro("stages.0.steps=1", "stages.1.steps=2")
+    recipe = micro("stages.0.steps=1", "stages.1.steps=6")
     sft, rl = recipe.stages
     val, *others = recipe.evaluations
     everything = replace(
@@ -66,6 +67,11 @@ def test_every_metric_is_documented_and_every_documented_metric_is_written(tmp_p
 def test_every_algorithm_has_a_row_in_order():
     rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/algorithms.md").read_text(), re.MULTILINE)
     assert [name for name in rows if name in ALGORITHMS] == list(ALGORITHMS)
+
+
+def test_every_watch_has_its_row_as_it_is():
+    text = (ROOT / "docs/algorithms.md").read_text()
+    assert [f"| `{watch.name}` | {watch.about} |" for watch in WATCHES if f"| `{watch.name}` | {watch.about} |" not in text] == []
 
 
 def test_every_recipe_has_a_page_and_its_first_line_in_the_list():

@@ -296,7 +296,7 @@ def test_why_groups_are_flat(change, cause):
 def test_flat_groups_of_a_policy_that_was_better():
     (_, _, worse), (_, _, flat) = heard(steps(20) + steps(20, FLAT, {"reward/accuracy": 0.02, "reward/mean": 1.0}))
     assert "accuracy fell from 0.41" in worse and "equal rewards" in flat
-    assert "too hard" not in flat
+    assert "taught nothing: accuracy fell from 0.41 in the stage's first steps to 0.0" in flat
     never = only(steps(20, {"reward/accuracy": 0.0}) + steps(20, FLAT, {"reward/accuracy": 0.0}))
     assert "fell" not in never and "the answer never (accuracy 0.00)" in never
 
@@ -309,6 +309,7 @@ def test_dynamic_sampling_says_how_many_rounds_and_speaks_for_flat_groups():
     assert only(steps(30, FLAT, DYNAMIC, SICK["dynamic_sampling"], {"reward/accuracy": 0.02})).startswith(
         "dynamic sampling filled only 50% of a step in 10.0 rounds over the last 5 steps: the form is right, the answer"
     )
+    assert "filled only 50% of a step in 2.0 rounds" in only(steps(30, DYNAMIC, {"rollout/kept_groups": 0.5}))
     assert heard(steps(30, DYNAMIC, {"rollout/rounds": 4, "rollout/kept_groups": 0.92})) == []
     assert heard(steps(30, FLAT, DYNAMIC)) == []  # flat groups are asked again, and do not train
 
@@ -361,7 +362,9 @@ def test_a_sampler_that_differs_from_the_start_is_told_from_one_that_drifts():
     sick = SICK["sampler"]
     assert "compare temperature, top_p" in only(steps(30, sick))
     assert "did not at first (0.0004): see that updates reach the sampler" in only(steps(20) + steps(12, sick))
-    assert "single tokens by 7 nats" in only(steps(30, {"policy/sampler_gap_max": 7.0}))
+    assert "(KL 0.0004 nats a token, single tokens by 7 nats)" in only(steps(30, {"policy/sampler_gap_max": 7.0}))
+    gap_alone = {"policy/sampler_gap_max": 7.0, "policy/sampler_kl": None}
+    assert "(single tokens by 7 nats)" in only(steps(30, gap_alone))
     assert heard(steps(30, {"policy/sampler_kl": 0.002, "policy/sampler_gap_max": 2.0})) == []  # bfloat16
 
 

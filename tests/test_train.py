@@ -262,6 +262,23 @@ def test_a_resumed_run_still_says_which_rows_are_bad(tmp_path):
     assert any("odd-7: has no picture" in warning for warning in summary["warnings"])
 
 
+def test_what_is_wrong_with_a_run_is_said_logged_and_remembered(tmp_path, capsys):
+    """Every answer is cut at ten tokens: the terminal, the line of that step and the summary say so, also after a resumption."""
+    recipe = micro("stages.1.steps=8", "checkpoint_every=6", task="counting")
+    summary = run(recipe, tmp_path / "run")
+    (sentence,) = [line["health/truncated"] for line in logged(tmp_path / "run") if "health/truncated" in line]
+    assert "were cut off by the token limit" in sentence
+    assert sentence in summary["warnings"]
+    assert "cut off by the token limit" in " ".join(capsys.readouterr().err.split())
+    (tmp_path / "run" / "summary.json").unlink()
+    import shutil
+
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "rl-8")
+    with RunFolder.resume(tmp_path / "run") as folder:
+        again = train(recipe, folder, is_resumed=True)
+    assert again["warnings"] == summary["warnings"]
+
+
 def test_a_run_without_a_sound_checkpoint_is_not_silently_begun_anew(tmp_path):
     recipe = micro(task="counting")
     run(recipe, tmp_path / "run")

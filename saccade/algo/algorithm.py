@@ -40,7 +40,8 @@ class Refill:
 
     The first round asks `oversampling` times the step's prompts; each further one as many as should fill the step, judging by
     the share kept so far, and never more than the first (the released code asks as many again). What is left over when the
-    step is full does not train. Where `rounds` do not fill it, the step trains on what there is, and the run says so.
+    step is full does not train. Where `rounds` do not fill it, the step trains on what there is; the run warns when that
+    becomes usual.
     """
 
     rounds: int = 10  # C max_num_gen_batches; the released code stops with an error there

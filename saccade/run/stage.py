@@ -34,12 +34,11 @@ class TooManyUnscored(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """What a step made: the groups to learn from, all that were asked for it, what they were like, and what to say of it."""
+    """What a step made: the groups to learn from, all that were asked for it, and what they were like."""
 
     groups: list[Group]
     asked: list[Group]
     metrics: dict[str, float] = field(default_factory=dict)
-    warning: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,16 +164,10 @@ class RL:
                 f"{metrics['rollout/unscored']:.0%} of the rollouts of step {step} have no reward, at most "
                 f"{self.max_unscored_share:.0%} may; look at the 'why' of their scores in rollouts.jsonl"
             )
-        warning = ""
         if refill is not None:
             metrics["rollout/rounds"] = number + 1
             metrics["rollout/kept_groups"] = len(kept) / self.prompts
-            if len(kept) < self.prompts:
-                warning = (
-                    f"dynamic sampling did not fill a step of {self.prompts} groups in {most} rounds: nearly every sample is "
-                    "always right or always wrong; the step trains on what there is"
-                )
-        return Round(groups=kept, asked=asked, metrics=metrics, warning=warning)
+        return Round(groups=kept, asked=asked, metrics=metrics)
 
     def _asked(
         self, policy: Policy, step: int, count: int, *, number: int, seed: int, memory: Memory, seconds: dict[str, float]

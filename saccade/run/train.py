@@ -25,6 +25,7 @@ from saccade.run.environment import environment
 from saccade.run.evaluate import Evaluation, measure
 from saccade.run.files import RunError
 from saccade.run.folder import RunFolder
+from saccade.run.health import Health
 from saccade.run.live import Live
 from saccade.run.probe import probe
 from saccade.run.recipe import Recipe
@@ -77,6 +78,7 @@ def train(
     run.live = Live(recipe.total_steps, done=run.steps_done)
     try:
         run.warn_of_bad_rows()
+        run.recall()
         if checkpoint:
             run.live.say(f"resumed from {checkpoint.name}: {run.steps_done} of {recipe.total_steps} steps are done")
         else:
@@ -104,6 +106,7 @@ class _Run:
         self.recipe, self.folder, self.policy = recipe, folder, policy
         self.progress = Progress(data=_fingerprint(self._tasks()))
         self.memory = Memory()
+        self.health = Health()
         self.live: Live
         self._clock = time.perf_counter()
 
@@ -130,7 +133,7 @@ class _Run:
         samples = [sample for stage in self.recipe.stages for sample in stage.task]
         self.live.note("checking that pictures reach the model")
         found = probe(self.policy, samples, seed=derive(self.recipe.seed, "probe"))
-        self.folder.append_metrics({"run/stage": "probe", "run/step": 0, **found})
+        self._log({"run/stage": "probe", "run/step": 0, **found})
         self.progress.before = self._measure("before", self.recipe.evaluations)
 
     def stage(self, stage: Stage, *, saved: Mapping[str, Any]) -> None:
@@ -152,7 +155,7 @@ class _Run:
             if is_due:
                 metrics |= self._select(stage)
             line = {"run/stage": stage.name, "run/step": progress.step, "run/total_steps": self.steps_done, **metrics}
-            self.folder.append_metrics(line)
+            self._log(line)
             self.live.step(line)
             if is_due:
                 self._checkpoint(stage)
@@ -207,8 +210,6 @@ class _Run:
         policy, step, seed, memory = self.policy, self.progress.step, self.recipe.seed, self.memory
         start = time.perf_counter()
         made = stage.round(policy, step, seed=seed, memory=memory)
-        if made.warning:
-            self.live.warn(made.warning)
         learned = learn(policy, stage, made, step=step, seed=seed, memory=memory)
         if stage.sync_every and (step + 1) % stage.sync_every == 0 and stage.algorithm.needs_reference:
             policy.sync_reference(mix=stage.sync_mix)
@@ -247,7 +248,7 @@ class _Run:
             self.live.note(f"measuring {evaluation.name}")
             found[evaluation.name] = measure(self.policy, evaluation, seed=self._eval_seed(evaluation)).as_dict()
         metrics = {key: value for one in found.values() for key, value in one["metrics"].items()}
-        self.folder.append_metrics({"run/stage": moment, "run/step": self.steps_done, **metrics})
+        self._log({"run/stage": moment, "run/step": self.steps_done, **metrics})
         return found
 
     def _select(self, stage: Stage) -> dict[str, float]:
@@ -277,6 +278,19 @@ class _Run:
         return derive(self.recipe.seed, "evaluation", evaluation.name)
 
     # ---- keeping
+
+    def _log(self, line: dict[str, Any]) -> None:
+        """A line of metrics.jsonl, with what the watches newly say of the run."""
+        found = self.health.hear(line)
+        for sentence in found.values():
+            self.live.warn(sentence)
+        self.folder.append_metrics(line | {f"health/{name}": sentence for name, sentence in found.items()})
+
+    def recall(self) -> None:
+        """What the watches heard and said before the run was stopped."""
+        for line in self.folder.metrics():
+            self.health.hear(line)
+            self.live.warnings += [text for key, text in line.items() if key.startswith("health/")]
 
     def _checkpoint(self, stage: Stage) -> None:
         self._count_seconds()
