@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saccade.algo.corrections import Correction, Corrections, MaskedRatio, Rejected, TruncatedRatio
+from saccade.algo.corrections import Correction, Corrections, MaskedRatio, Rejected, TruncatedRatio, touched
 
 STATISTICS, REDUCTIONS = ("k1", "k2", "k3"), ("token", "sum", "mean", "max")
 REJECTED = {
@@ -193,3 +193,19 @@ def test_unknown_words_are_refused(kind, bad):
 def test_a_token_that_the_engine_did_not_score_is_not_corrected(correction):
     old_M, sampler_M = torch.tensor([-1.0, -1.0]), torch.tensor([math.nan, -1.0])
     assert correction(old_M, sampler_M, torch.tensor([0, 0])).tolist() == [1.0, 1.0]
+
+
+def test_which_tokens_a_correction_touched():
+    """Ratios 1, 4 and 0.5 in rollouts of one and of two tokens."""
+    sampler_M = torch.zeros(3, dtype=torch.float64)
+    old_M, rollout_M = torch.tensor([1.0, 4.0, 0.5], dtype=torch.float64).log(), torch.tensor([0, 1, 1])
+    cases = [
+        (TruncatedRatio(cap=2.0), [False, True, False]),
+        (TruncatedRatio(cap=1.5, level="sequence"), [False, True, True]),
+        (MaskedRatio(high=3.0, level="token"), [False, True, False]),
+        (Rejected(high=math.log(3.0)), [False, True, False]),
+        (Corrections((TruncatedRatio(cap=9.0), Rejected(low=math.log(0.6), high=9.0))), [False, False, True]),
+        (Corrections((TruncatedRatio(cap=9.0),)), [False, False, False]),
+    ]
+    for correction, expected in cases:
+        assert touched(correction, old_M, sampler_M, rollout_M).tolist() == expected, correction

@@ -59,6 +59,10 @@ class TruncatedRatio:
     def __call__(self, old_M: Tensor, sampler_M: Tensor, rollout_M: Tensor) -> Tensor:
         return _ratio(old_M, sampler_M, rollout_M, self.level).clamp(self.floor, self.cap)
 
+    def touched(self, old_M: Tensor, sampler_M: Tensor, rollout_M: Tensor) -> Tensor:
+        """Which tokens' weights were truncated."""
+        return self(old_M, sampler_M, rollout_M) != _ratio(old_M, sampler_M, rollout_M, self.level)
+
 
 @dataclass(frozen=True, kw_only=True)
 class MaskedRatio:
@@ -116,11 +120,22 @@ class Corrections:
 
     parts: tuple[Correction, ...]
 
+    def touched(self, old_M: Tensor, sampler_M: Tensor, rollout_M: Tensor) -> Tensor:
+        """Which tokens' weights any part touched."""
+        return torch.stack([touched(part, old_M, sampler_M, rollout_M) for part in self.parts]).any(0)
+
     def __call__(self, old_M: Tensor, sampler_M: Tensor, rollout_M: Tensor) -> Tensor:
         weight_M = torch.ones_like(old_M)
         for part in self.parts:
             weight_M = weight_M * part(old_M, sampler_M, rollout_M)
         return weight_M
+
+
+def touched(correction: Correction, old_M: Tensor, sampler_M: Tensor, rollout_M: Tensor) -> Tensor:
+    """Which tokens a correction truncated, masked or rejected: as it says itself, else those of weight 0."""
+    if hasattr(correction, "touched"):
+        return correction.touched(old_M, sampler_M, rollout_M)
+    return correction(old_M, sampler_M, rollout_M) == 0
 
 
 def _difference(old_M: Tensor, sampler_M: Tensor) -> Tensor:

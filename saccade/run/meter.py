@@ -50,11 +50,11 @@ class Meter:
         self.add("policy/sampler_kl", gap_M.clamp(max=20.0).exp() - gap_M - 1)
         self.peak("policy/sampler_ratio_max", gap_M.clamp(max=20.0).exp())
 
-    def correction(self, weight_M: Tensor, ratio_M: Tensor) -> None:
-        """What the correction between sampler and learner did: its weights, and how many of the true ratios it changed."""
+    def correction(self, weight_M: Tensor, is_touched_M: Tensor) -> None:
+        """What the correction between sampler and learner did: its weights, and how many tokens it truncated or dropped."""
         self.add("correction/mean", weight_M)
         self.peak("correction/max", weight_M)
-        self.add("correction/changed", (weight_M != ratio_M).float())
+        self.add("correction/changed", is_touched_M.float())
 
     def metrics(self) -> dict[str, float]:
         """Every mean, sum and peak that anything was counted for."""

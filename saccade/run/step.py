@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from saccade.algo.algorithm import Algorithm
+from saccade.algo.corrections import touched
 from saccade.algo.surrogates import ratio
 from saccade.algo.weights import Weigh
 from saccade.core.experience import Experience
@@ -230,8 +231,9 @@ def _correction(part: Part, old_M: Tensor, rollout_M: Tensor, meter: Meter) -> T
         is_in_B = torch.tensor([one.correction == correction for one in part.experience], device=old_M.device)
         is_in_M = is_in_B[rollout_M]
         sampler_M = part.sampler_M.to(old_M)[is_in_M]
-        weight_M[is_in_M] = correction(old_M[is_in_M], sampler_M, rollout_M[is_in_M])
-        meter.correction(weight_M[is_in_M], ratio(old_M[is_in_M], sampler_M))
+        arguments = (old_M[is_in_M], sampler_M, rollout_M[is_in_M])
+        weight_M[is_in_M] = correction(*arguments)
+        meter.correction(weight_M[is_in_M], touched(correction, *arguments))
     return weight_M
 
 
