@@ -5,7 +5,8 @@
 
 Every run has the same model, data, rewards, learning rate and sampling, and stops when it has sampled its budget: dynamic sampling
 pays for what it throws away. Two updates follow each sampling, so that ratios and clips matter; algorithms without a ratio take
-one. No checkpoint is chosen: what is measured is the policy at the end. Each run is a process of its own with one thread, so that
+one. No checkpoint is chosen: what is measured is the policy at a quarter of the budget and at its end. "Right while training" is the
+share of right answers among all that were sampled: the area under the learning curve. Each run is a process of its own with one thread, so that
 its figures do not depend on the machine or its load; `--jobs` run at once.
 """
 
@@ -23,6 +24,7 @@ from statistics import fmean, stdev
 CHOSEN = ("grpo", "dr_grpo", "dapo", "gspo", "rloo", "reinforce_pp", "reinforce_pp_baseline", "cispo", "sapo", "bnpo")
 PROMPTS, SIBLINGS, UPDATES = 16, 8, 2
 BUDGET = 20 * PROMPTS * SIBLINGS  # rollouts
+EARLY = 0.25  # of the budget, after which the policy is measured once more
 SHOWN = "counting-id"
 
 
@@ -91,15 +93,18 @@ def run(name: str, *, seed: int, budget: int) -> dict:
     if algorithm.needs_reference:
         policy.hold_reference()
     before = measured(policy, made, seed)
-    memory, spent, step, flat = Memory(), 0, 0, []
-    while spent < budget:
-        round_ = stage.round(policy, step, seed=seed, memory=memory)
-        learn(policy, stage, round_, step=step, seed=seed, memory=memory)
-        spent += sum(len(group.rollouts) for group in round_.asked)
-        flat.append(round_.metrics["rollout/flat_groups"])
+    memory, step, early, right, flat = Memory(), 0, None, [], []
+    while len(right) < budget:
+        if early is None and len(right) >= budget * EARLY:
+            early = measured(policy, made, seed)
+        asked = stage.round(policy, step, seed=seed, memory=memory)
+        learn(policy, stage, asked, step=step, seed=seed, memory=memory)
+        right += [rollout.scores["accuracy"].value for group in asked.asked for rollout in group.rollouts]
+        flat += [group.is_flat for group in asked.asked]
         step += 1
-    about = {"algorithm": name, "seed": seed, "budget": budget, "rollouts": spent, "steps": step, "flat": fmean(flat)}
-    return {**about, "before": before, "after": measured(policy, made, seed)}
+    about = {"algorithm": name, "seed": seed, "budget": budget, "rollouts": len(right), "steps": step}
+    sampled = {"during": fmean(right), "flat": fmean(flat)}
+    return {**about, **sampled, "before": before, "early": early, "after": measured(policy, made, seed)}
 
 
 def measured(policy, recipe, seed: int) -> dict[str, float]:
@@ -114,17 +119,16 @@ def measured(policy, recipe, seed: int) -> dict[str, float]:
 
 def table(runs: list[dict], names: list[str]) -> list[str]:
     """Means over seeds, with the standard deviation over seeds where there are several, as Markdown."""
-    lines = ["| algorithm | steps | sampled before | sampled after | greedy after | reasons after | tokens after | flat groups |"]
-    lines.append("|---|---|---|---|---|---|---|---|")
+    lines = ["| algorithm | steps | right while training | sampled before | at a quarter | after | greedy after | reasons after | flat groups |"]
+    lines.append("|---|---|---|---|---|---|---|---|---|")
     for name in names:
         own = [one for one in runs if one["algorithm"] == name]
         cells = [
             f"{fmean(one['steps'] for one in own):.0f}",
-            spread([100 * one["before"]["sampled"] for one in own]),
-            spread([100 * one["after"]["sampled"] for one in own]),
+            spread([100 * one["during"] for one in own]),
+            *(spread([100 * one[moment]["sampled"] for one in own]) for moment in ("before", "early", "after")),
             spread([100 * one["after"]["greedy"] for one in own]),
             spread([100 * one["after"]["reasons"] for one in own]),
-            spread([one["after"]["tokens"] for one in own]),
             spread([100 * one["flat"] for one in own]),
         ]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
