@@ -57,7 +57,11 @@ def algorithms() -> dict[str, str]:
 
 
 def with_algorithm(recipe: Recipe, name: str) -> Recipe:
-    """The recipe with every RL stage's algorithm exchanged. UnknownRecipe where that cannot be, and why."""
+    """The recipe with every RL stage's algorithm exchanged for this one, with its own numbers.
+
+    One that filters by what is right does so by the reward "accuracy", or else by the first. UnknownRecipe where the exchange
+    cannot be, and why.
+    """
     from saccade.algo.named import named
     from saccade.algo.schedules import values_of
     from saccade.run.stage import RL
@@ -69,7 +73,8 @@ def with_algorithm(recipe: Recipe, name: str) -> Recipe:
         if not isinstance(stage, RL):
             return stage
         limit = stage.sampling.max_tokens if stage.limit is None else int(max(values_of(stage.limit)))
-        return replace(stage, algorithm=named(name, limit=limit))
+        by = "accuracy" if "accuracy" in stage.rewards.names else stage.rewards.names[0]
+        return replace(stage, algorithm=named(name, limit=limit, by=by))
 
     try:
         return replace(recipe, stages=tuple(changed(stage) for stage in recipe.stages))

@@ -77,7 +77,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="a data folder in the published format (default: the embedded miniature)")
     parser.add_argument("--with", dest="options", action="append", default=[], metavar="KEY=VALUE",
                         help="an option of the recipe, such as variant=rft_zero (repeatable)")  # fmt: skip
-    parser.add_argument("--algorithm", metavar="NAME", help="train with another algorithm, such as dapo (`list` names them)")
+    parser.add_argument("--algorithm", metavar="NAME", help="train with another algorithm and its own numbers, such as dapo (`list` names them)")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="PATH=VALUE",
                         help="change a number of the recipe, such as stages.0.steps=10 (repeatable; `show` lists the paths)")  # fmt: skip
     parser.add_argument("--seed", type=int, help="decides everything random in the run (default: 0)")

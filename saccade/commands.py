@@ -214,9 +214,13 @@ def _recipe(request: dict[str, Any]) -> Any:
         data=request["data"],
         seed=request["seed"],
     )
-    if name := request.get("algorithm"):
-        made = catalog.with_algorithm(made, name)
-    return override(made, request["settings"])
+    name = request.get("algorithm")
+    if name is None:
+        return override(made, request["settings"])
+    # What the algorithm must go with first, its own numbers last.
+    own = [setting for setting in request["settings"] if ".algorithm." in setting.partition("=")[0]]
+    made = override(made, [setting for setting in request["settings"] if setting not in own])
+    return override(catalog.with_algorithm(made, name), own)
 
 
 def _threads(options: argparse.Namespace) -> int:

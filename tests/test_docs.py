@@ -20,8 +20,8 @@ from saccade.algo.replay import SelectiveReplay
 from saccade.core.reward import reward, weighted
 from saccade.core.rollout import Rollout
 from saccade.run.folder import RunFolder
-from saccade.run.health import WATCHES
 from saccade.run.train import train
+from saccade.run.watches import WATCHES
 from tests.micro import micro
 
 ROOT = Path(__file__).parents[1]

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saccade.run import health
-from saccade.run.health import WATCHES, Health
+from saccade.run import watches
+from saccade.run.health import Health
+from saccade.run.watches import WATCHES
 
 WELL = {
     "reward/mean": 1.4,
@@ -23,7 +24,7 @@ WELL = {
     "rollout/truncated": 0.01,
     "rollout/unscored": 0.0,
     "policy/kl": 0.02,
-    "policy/entropy": 0.12,
+    "rollout/entropy": 0.12,
     "policy/logp": -0.11,
     "policy/grad_norm": 0.15,
     "policy/clipped_positive": 0.001,
@@ -44,7 +45,7 @@ SICK = {
     "dynamic_sampling": {"rollout/rounds": 10, "rollout/kept_groups": 0.5},
     "truncated": {"rollout/truncated": 0.4},
     "length": {"rollout/tokens": 9.0},
-    "entropy": {"policy/entropy": 0.01},
+    "entropy": {"rollout/entropy": 0.01},
     "clipped": {"policy/clipped_negative": 0.8},
     "ratio": {"policy/ratio_max": 40.0},
     "sampler": {"policy/sampler_kl": 0.08, "policy/sampler_gap_max": 3.0},
@@ -71,7 +72,7 @@ DEMO = {
     "rollout/tokens": """24.2 25.4 26.4 25.3 25.6 26.8 29.4 28.6 28.3 27.0 27.7 26.1 28.3 31.3 27.8 30.5 30.1 28.0
         28.0 27.3 29.0 31.6 30.4 28.8 31.4 28.5 29.9 29.8 27.3 29.2 30.1 27.7 28.1 29.2 29.2 29.0 31.8 31.0 31.6 30.5
         30.4 31.2 30.4 29.8 30.3 28.7 30.6 27.6 32.4 31.1 30.3 27.2 30.1 31.5 31.2 31.4 25.7 31.3 30.6 30.0""",
-    "policy/entropy": """.22 .21 .21 .22 .17 .16 .17 .19 .16 .13 .16 .16 .13 .15 .14 .13 .12 .12 .14 .12 .12 .12 .12
+    "rollout/entropy": """.22 .21 .21 .22 .17 .16 .17 .19 .16 .13 .16 .16 .13 .15 .14 .13 .12 .12 .14 .12 .12 .12 .12
         .14 .12 .11 .11 .13 .11 .15 .12 .14 .11 .10 .12 .12 .11 .12 .15 .10 .14 .13 .11 .11 .11 .11 .13 .10 .13 .07 .12
         .16 .15 .10 .13 .13 .12 .14 .09 .13""",
     "policy/grad_norm": """.70 .43 .67 .41 .32 .35 .29 .44 .30 .23 .21 .33 .29 .17 .20 .14 .20 .26 .19 .13 .17 .11
@@ -90,7 +91,7 @@ def steps(n: int, *changes: dict, stage: str = "rl") -> list[dict]:
 
 def heard(lines: list[dict], hears: Health | None = None) -> list[tuple[int, str, str]]:
     """(number of the line from 0, watch, sentence) of all that was said."""
-    hears = hears or Health()
+    hears = hears or Health(WATCHES)
     return [(i, name, said) for i, line in enumerate(lines) for name, said in hears.hear(line).items()]
 
 
@@ -109,7 +110,7 @@ def measured(value: float, *, stage: str = "rl", **changes: float) -> dict:
 
 
 def test_every_watch_is_tested_here():
-    assert {watch.name for watch in WATCHES} == {*SICK, "form", "held_out", "picture"}
+    assert {watch.name for watch in WATCHES} == {*SICK, "form", "held_out", "picture", "critical"}
     assert len({watch.name for watch in WATCHES}) == len(WATCHES)
 
 
@@ -145,8 +146,8 @@ def test_a_single_odd_step_is_no_news_but_for_the_gradient(name):
         ("truncated", "rollout/truncated", 0.18, 0.22),
         ("length", "rollout/tokens", 16.0, 14.0),
         ("length", "rollout/tokens", 57.0, 63.0),
-        ("entropy", "policy/entropy", 0.026, 0.022),
-        ("entropy", "policy/entropy", 0.28, 0.32),
+        ("entropy", "rollout/entropy", 0.026, 0.022),
+        ("entropy", "rollout/entropy", 0.28, 0.32),
         ("clipped", "policy/clipped_positive", 0.58, 0.62),
         ("ratio", "policy/ratio_max", 9.0, 11.0),
         ("sampler", "policy/sampler_kl", 0.009, 0.011),
@@ -170,11 +171,11 @@ def test_about_is_one_line_with_its_numbers(watch):
 
 
 def test_a_threshold_can_be_changed():
-    lenient = replace(health.truncated, numbers={**health.truncated.numbers, "share": 0.5})
+    lenient = replace(watches.truncated, numbers={**watches.truncated.numbers, "share": 0.5})
     lines = steps(12, SICK["truncated"])
     assert "50%" in lenient.about
     assert heard(lines, Health([lenient])) == []
-    assert [entry[1] for entry in heard(lines, Health([health.truncated]))] == ["truncated"]
+    assert [entry[1] for entry in heard(lines, Health([watches.truncated]))] == ["truncated"]
 
 
 # ---- what must be silent
@@ -203,7 +204,7 @@ def test_noisy_sound_runs_are_silent():
                 "reward/mean": accuracy + 0.98,
                 "rollout/flat_groups": float(np.clip(random.normal(0.35, 0.1), 0, 1)),
                 "rollout/tokens": 26 + 8 * step / 300 + random.normal(0, 1.5),
-                "policy/entropy": 0.2 - 0.1 * step / 300 + random.normal(0, 0.02),
+                "rollout/entropy": 0.2 - 0.1 * step / 300 + random.normal(0, 0.02),
                 "policy/grad_norm": float(np.exp(random.normal(-1.8, 0.35))),
             }
             if step % 20 == 19:
@@ -234,7 +235,7 @@ some_keys = st.sampled_from([*WELL, *DYNAMIC, "eval/a/sampled", "eval/a/picture_
 
 @given(st.lists(st.dictionaries(some_keys, values, max_size=12), max_size=12), st.data())
 def test_no_line_raises(lines, data):
-    hears = Health()
+    hears = Health(WATCHES)
     for line in lines * 3:
         stage = data.draw(st.sampled_from(["rl", "rl", "rl", "best (rl-2)", None]))
         for name, sentence in hears.hear({"run/stage": stage, **line}).items():
@@ -243,7 +244,7 @@ def test_no_line_raises(lines, data):
 
 def test_a_new_stage_begins_anew():
     """Another stage has other lengths and another entropy, and the trouble of the old one is told of again."""
-    other = {"rollout/tokens": 8.0, "policy/entropy": 0.01, "policy/grad_norm": 9.0}
+    other = {"rollout/tokens": 8.0, "rollout/entropy": 0.01, "policy/grad_norm": 9.0}
     assert heard(steps(30) + steps(30, other, stage="rl again")) == []
     cut = SICK["truncated"]
     said = heard(steps(12, cut) + steps(12, cut, stage="rl again"))
@@ -257,12 +258,12 @@ def test_in_two_portions_as_at_once():
     """A resumed run hears its kept lines, read from JSON and with what was said, and goes on as if never stopped."""
     sick = [step for name in SICK if name != "dynamic_sampling" for step in steps(12, SICK[name]) + steps(15)]
     lines = steps(25) + [measured(0.4)] + sick + [measured(0.2), measured(0.2)] + steps(10)
-    once = Health()
+    once = Health(WATCHES)
     said = [once.hear(line) for line in lines]
     written = [line | {f"health/{name}": sentence for name, sentence in new.items()} for line, new in zip(lines, said)]
     assert sum(map(len, said)) >= len(SICK)
     for cut in range(0, len(lines), 31):
-        resumed = Health()
+        resumed = Health(WATCHES)
         for line in written[:cut]:
             resumed.hear(json.loads(json.dumps(line)))
         assert [resumed.hear(line) for line in lines[cut:]] == said[cut:]
@@ -338,11 +339,11 @@ def test_shorter_answers_that_pay_are_told_from_a_collapse():
 
 def test_entropy_falls_rises_or_has_nothing_left_to_try():
     assert "nothing new is tried" in only(steps(20) + steps(12, SICK["entropy"]))
-    assert "the policy comes apart" in only(steps(20) + steps(12, {"policy/entropy": 0.9}))
+    assert "the policy comes apart" in only(steps(20) + steps(12, {"rollout/entropy": 0.9}))
     solved = {"reward/accuracy": 0.96, "reward/mean": 1.95}
     assert heard(steps(20, solved) + steps(12, solved, SICK["entropy"])) == []
     imitation = {"run/stage": "sft", "run/total_steps": 1, "loss/mean": 0.2, "policy/grad_norm": 0.4}
-    lines = [imitation | {"policy/entropy": value} for value in [0.5] * 20 + [0.01] * 20]
+    lines = [imitation | {"rollout/entropy": value} for value in [0.5] * 20 + [0.01] * 20]
     assert heard(lines) == []  # SFT is meant to make sure of its tokens
 
 
@@ -499,3 +500,17 @@ def test_a_guess_needs_no_picture():
 def test_pictures_that_matter_again_and_then_not():
     said = heard([seen(0.5, 0.02), seen(0.5, 0.01), seen(0.5, 0.3), seen(0.5, 0.02)])
     assert [i for i, _, _ in said] == [0, 3]
+
+
+def test_turns_that_become_a_habit():
+    """Half of the first entropy, over enough positions; the first measurement is the yardstick."""
+
+    def turning(entropy: float, positions: float = 300) -> dict:
+        found = {"eval/val/critical_entropy": entropy, "eval/val/critical_tokens": positions}
+        return measured(0.4, **found)
+
+    (entry,) = heard([turning(1.2), turning(1.0), turning(0.7), turning(0.6), turning(0.5)])
+    assert entry[:2] == (3, "critical")
+    assert "answers to val turn in their reasoning the entropy fell from 1.2 to 0.6 nats: the turns become a habit" in entry[2]
+    assert heard([turning(1.2), turning(0.5, positions=40)]) == []
+    assert heard([turning(0.0), turning(0.0)]) == []

@@ -14,12 +14,14 @@ import torch
 from saccade.algo.algorithm import Refill
 from saccade.algo.curriculum import Curriculum
 from saccade.algo.keep import PassRate, unless_truncated
-from saccade.algo.named import dapo, grpo, rloo
+from saccade.algo.named import dapo, grpo, named, rloo
 from saccade.algo.penalties import k3
-from saccade.algo.replay import SelectiveReplay
+from saccade.algo.replay import RepeatedNonzero, SelectiveReplay, paper_replay
 from saccade.algo.schedules import Adaptive, Linear, Staged
+from saccade.algo.surrogates import WithoutStaleFailures, policy_gradient
 from saccade.core.reward import Rewards, reward, weighted
 from saccade.core.rollout import Rollout
+from saccade.core.sample import DataError
 from saccade.policy.spec import LoRA, ModelSpec, Optimization
 from saccade.policy.transformers_policy import TransformersPolicy
 from saccade.run.folder import RunFolder
@@ -46,7 +48,7 @@ def only_even_rows(rollout: Rollout) -> bool:
 
 def stage(*, rewards: Rewards | None = None, **changes) -> RL:
     rl = micro(task="counting").stages[1]
-    changes.setdefault("algorithm", grpo(beta=0.0))
+    changes = {"algorithm": grpo(beta=0.0), "optimization": replace(rl.optimization, lr=0.0)} | changes
     return replace(rl, rewards=rewards or weighted((accuracy, 1.0)), **{"siblings": 3, **changes})
 
 
@@ -112,6 +114,97 @@ def test_it_is_accuracy_that_filters_and_not_the_shaped_reward(policy):
     rewards = weighted((accuracy, 1.0), (length, 1.0))
     made = stage(rewards=rewards, algorithm=dapo(refill=Refill(rounds=1)), prompts=2).round(policy, 0, seed=0, memory=Memory())
     assert any(not group.is_flat for group in made.asked) and made.groups == []
+
+
+def test_surrogates_without_a_ratio_take_only_what_is_fresh():
+    with pytest.raises(ValueError, match="rloo has no ratio to correct replayed experience with"):
+        stage(algorithm=replace(rloo(), replay=paper_replay()))
+    with pytest.raises(ValueError, match="has no ratio to correct later updates with"):
+        stage(algorithm=replace(rloo(), surrogate=WithoutStaleFailures(surrogate=policy_gradient, limit=1.0)), updates_per_rollout=2)
+    stage(algorithm=replace(rloo(), replay=SelectiveReplay()))
+    stage(algorithm=replace(rloo(), replay=RepeatedNonzero()))
+
+
+def test_a_limit_may_be_a_plain_number(policy):
+    (group,) = stage(prompts=1, limit=5).round(policy, 0, seed=0, memory=Memory()).groups
+    assert max(rollout.n_sampled for rollout in group.rollouts) <= 5
+
+
+@pytest.mark.parametrize("rate", ["0.5", 75, -0.1, [0.5]])
+def test_a_pass_rate_that_is_no_share_is_refused(rate):
+    rl = stage()
+    task = replace(rl.task, samples=(replace(rl.task.samples[0], data={"pass_rate": rate}), *rl.task.samples[1:]))
+    with pytest.raises(DataError, match="give a share from 0 to 1"):
+        stage(task=task, curriculum=Curriculum())
+    stage(task=task)
+
+
+def test_a_penalty_whose_coefficient_is_zero_moves_nothing(policy):
+    """Not even by AdamW's momentum."""
+    rl = stage(algorithm=grpo(beta=Staged(values=(0.1, 0.0), starts=(0, 0.5))), steps=2, prompts=2)
+    made = rl.round(policy, 1, seed=0, memory=Memory())
+    flat = [replace(g, rollouts=tuple(r.scored({}, 1.0) for r in g.rollouts)) for g in made.groups]
+    learned = learn(policy, rl, replace(made, groups=flat), step=1, seed=0, memory=Memory())
+    assert learned.metrics["learn/packs"] == 0 and "policy/grad_norm" not in learned.metrics
+
+
+def test_a_credit_that_is_not_a_number_is_named(policy):
+    rl = stage(algorithm=replace(grpo(beta=0.0), credit=lambda groups, costs: [[float("nan")] * 3 for _ in groups]), prompts=1)
+    made = rl.round(policy, 0, seed=0, memory=Memory())
+    with pytest.raises(ValueError, match=f"the advantage of a rollout of sample '{made.groups[0].sample.id}' is nan"):
+        learn(policy, rl, made, step=0, seed=0, memory=Memory())
+
+
+@pytest.mark.parametrize("name", ["vespo", "reinforce_pp", "grpo_trl_1", "grpo"])
+def test_an_engine_that_did_not_score_every_token_stops_nothing(policy, name):
+    policy.hold_reference()
+    rl = stage(algorithm=named(name, limit=9), prompts=6)
+    made = rl.round(policy, 0, seed=0, memory=Memory())
+    holes = [replace(g, rollouts=tuple(replace(r, logp_T=(float("nan"), *r.logp_T[1:])) for r in g.rollouts)) for g in made.groups]
+    foreign = Elsewhere(policy)
+    learned = learn(foreign, rl, replace(made, groups=holes), step=0, seed=0, memory=Memory())
+    assert learned.metrics["policy/grad_norm"] > 0
+    policy.drop_reference()
+
+
+class Elsewhere:
+    """The policy, as if another engine had sampled for it."""
+
+    samples_elsewhere = True
+
+    def __init__(self, policy: TransformersPolicy) -> None:
+        self._policy = policy
+
+    def __getattr__(self, name: str):
+        return getattr(self._policy, name)
+
+
+def test_rollouts_of_another_engine_are_corrected_and_our_own_are_not(policy):
+    rl = stage(prompts=6)
+    made = rl.round(policy, 0, seed=0, memory=Memory())
+    own = learn(policy, rl, made, step=0, seed=0, memory=Memory()).metrics
+    assert not any(key.startswith("correction/") for key in own)
+    # An engine that thought every token half as likely as it is: ratios of 4 in truth, and at most 2 are believed.
+    other = [
+        replace(g, rollouts=tuple(replace(r, logp_T=tuple(logp - 1.3863 for logp in r.logp_T)) for r in g.rollouts))
+        for g in made.groups
+    ]
+    found = learn(Elsewhere(policy), rl, replace(made, groups=other), step=0, seed=0, memory=Memory()).metrics
+    assert found["correction/mean"] == found["correction/max"] == 2.0 and found["correction/changed"] == 1.0
+    assert found["policy/sampler_gap"] == pytest.approx(1.3863, abs=1e-3)
+    uncorrected = replace(rl, algorithm=replace(rl.algorithm, correction=None))
+    plain = learn(Elsewhere(policy), uncorrected, replace(made, groups=other), step=0, seed=0, memory=Memory()).metrics
+    assert found["policy/grad_norm"] == pytest.approx(2 * plain["policy/grad_norm"], rel=1e-3)
+
+
+def test_later_updates_are_not_compared_with_the_sampler():
+    moving = TransformersPolicy.load(ModelSpec())
+    moving.start_optimizer(Optimization(lr=3e-3))
+    rl = stage(algorithm=named("vespo", limit=9), prompts=4, updates_per_rollout=4)
+    rl = replace(rl, optimization=replace(rl.optimization, lr=3e-3, warmup_steps=0))
+    made = rl.round(moving, 0, seed=0, memory=Memory())
+    metrics = learn(moving, rl, made, step=0, seed=0, memory=Memory()).metrics
+    assert metrics["policy/ratio_max"] > 1.01 and metrics["policy/sampler_gap_max"] < 1e-3
 
 
 def test_a_term_that_an_algorithm_looks_at_must_be_there():

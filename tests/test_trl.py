@@ -38,8 +38,9 @@ from saccade.algo.named import (
     gdpo,
     grpo,
     grpo_r1v,
-    grpo_trl_0_15,
+    grpo_trl_0_16,
     grpo_trl_1,
+    grpo_vlm_r1,
     gspo,
     gspo_token,
     luspo,
@@ -320,7 +321,8 @@ BY_SEQUENCE = SequenceRatio(low=0.05, high=0.08)
 LOSSES = {
     "grpo": (grpo(beta=0.0), {"loss_type": "grpo"}),
     "grpo, clip higher": (grpo(low=0.1, high=0.3, beta=0.0), {"loss_type": "grpo"} | HIGHER),
-    "grpo_trl_0_15": (grpo_trl_0_15(beta=0.0), {"loss_type": "grpo"}),
+    "grpo_vlm_r1": (grpo_vlm_r1(beta=0.0), {"loss_type": "grpo"}),
+    "grpo_trl_0_16": (grpo_trl_0_16(beta=0.0), {"loss_type": "bnpo"}),
     "grpo_trl_1": (grpo_trl_1(), {}),  # TRL's defaults
     "bnpo": (bnpo(), {"loss_type": "bnpo"}),
     "bnpo, clip higher": (bnpo(low=0.1, high=0.3), {"loss_type": "bnpo"} | HIGHER),
@@ -668,7 +670,8 @@ def trl_step(batch: Batch, scores: Sequence[Column], **options) -> tuple[float, 
 STEPS = {
     "grpo_trl_1": (grpo_trl_1(), {}),
     "grpo_trl_1 with kl": (grpo_trl_1(beta=0.1), {"beta": 0.1}),
-    "grpo_trl_0_15": (grpo_trl_0_15(), {"loss_type": "grpo", "beta": 0.04, "use_bias_correction_kl": False}),
+    "grpo_vlm_r1": (grpo_vlm_r1(), {"loss_type": "grpo", "beta": 0.04, "use_bias_correction_kl": False}),
+    "grpo_trl_0_16": (grpo_trl_0_16(), {"loss_type": "bnpo", "beta": 0.04, "use_bias_correction_kl": False}),
     "grpo": (grpo(eps=1e-4), {"loss_type": "grpo", "beta": 0.04, "use_bias_correction_kl": False}),
     "bnpo": (bnpo(beta=0.1), {"loss_type": "bnpo", "beta": 0.1, "use_bias_correction_kl": False}),
     "dr_grpo": (dr_grpo(limit=11), {"loss_type": "dr_grpo", "max_completion_length": 11, "scale_rewards": "none"}),
@@ -788,7 +791,7 @@ def test_an_answer_without_trained_tokens_is_no_row_for_us_and_one_for_trl(name,
     assert gap(scaled(share, ours(algorithm, batch)), trl_loss(batch, **options)) < SAME
 
 
-@pytest.mark.parametrize(("name", "counts_rows"), [("grpo_trl_0_15", True), ("luspo", True), ("dapo", False)])
+@pytest.mark.parametrize(("name", "counts_rows"), [("grpo_vlm_r1", True), ("luspo", True), ("dapo", False)])
 def test_truncated_answers_left_out_are_no_rows_for_us_and_rows_for_trl(name, counts_rows):
     algorithm, options = STEPS[name]
     batch, scores = batch_of(0), scores_of(0)

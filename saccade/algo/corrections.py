@@ -120,6 +120,9 @@ class Corrections:
 
     parts: tuple[Correction, ...]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", tuple(self.parts))
+
     def touched(self, old_M: Tensor, sampler_M: Tensor, rollout_M: Tensor) -> Tensor:
         """Which tokens' weights any part touched."""
         return torch.stack([touched(part, old_M, sampler_M, rollout_M) for part in self.parts]).any(0)

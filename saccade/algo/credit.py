@@ -116,7 +116,7 @@ class BatchWhitened:
     """
 
     baseline: Advantage | None = None
-    eps: float = 1e-8  # C OpenRLHF's floor on the variance; the paper names no value
+    eps: float = 1e-8  # I the paper names no value
     is_unbiased: bool = True  # C verl's masked_whiten
 
     def __post_init__(self) -> None:

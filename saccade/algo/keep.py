@@ -19,7 +19,7 @@ from statistics import fmean
 from saccade.core.rollout import Group, Rollout
 
 Keep = Callable[[Sequence[Group]], list[Group]]
-"""The groups of a sampling round -> those that train."""
+"""The groups of a step -> those that train. It must judge each group by itself: dynamic sampling asks it after every round."""
 
 
 def keep_all(groups: Sequence[Group]) -> list[Group]:

@@ -57,10 +57,10 @@ def grpo(
     )
 
 
-def dr_grpo(*, limit: int, low: float = 0.2, high: float = 0.2, beta: Beta = 0.0) -> Algorithm:
+def dr_grpo(*, limit: int, low: float = 0.2, high: float = 0.2, beta: Beta = 0.0) -> Algorithm:  # C
     """Dr. GRPO (2503.20783): no division by the group's std, none by the answer's length; `limit` is the answer budget.
 
-    The reference run has G 8, limit 3000, clip 0.2, beta 0. # C
+    The reference run has G 8, limit 3000, clip 0.2, beta 0.
     """
     parts = grpo(low=low, high=high, beta=beta)
     return replace(parts, name="dr_grpo", credit=WithinGroup(mean_only), weigh=ConstantLimit(limit=limit))
@@ -90,12 +90,12 @@ def dapo(
     )
 
 
-def gspo(*, low: float = 3e-4, high: float = 4e-4, eps: float = 1e-6) -> Algorithm:
+def gspo(*, low: float = 3e-4, high: float = 4e-4, eps: float = 1e-6) -> Algorithm:  # P ranges, C eps
     """GSPO (2507.18071): one length-normalised ratio per answer, clipped tightly; no KL."""
     return replace(grpo(eps=eps, beta=0.0), name="gspo", surrogate=SequenceRatio(low=low, high=high))
 
 
-def gspo_token(*, low: float = 3e-4, high: float = 4e-4, eps: float = 1e-6) -> Algorithm:
+def gspo_token(*, low: float = 3e-4, high: float = 4e-4, eps: float = 1e-6) -> Algorithm:  # P ranges, C eps
     """GSPO-token (2507.18071 section 4.3): GSPO for advantages that differ within an answer."""
     return replace(grpo(eps=eps, beta=0.0), name="gspo_token", surrogate=SequenceRatioPerToken(low=low, high=high))
 
@@ -113,10 +113,14 @@ def rloo(*, beta: Beta = 0.03) -> Algorithm:  # P TL;DR; 0.10 for HH
     )
 
 
-def reinforce_pp(*, low: float = 0.2, high: float = 0.2, beta: Beta = 0.01, eps: float = 1e-8) -> Algorithm:
+def reinforce_pp(
+    *,
+    low: float = 0.2,  # P
+    high: float = 0.2,  # P
+    beta: Beta = 0.01,  # P in general; 0.001 for mathematics
+    eps: float = 1e-8,  # I the paper names none
+) -> Algorithm:
     """REINFORCE++ (2501.03262): k1 in the reward of each token, whitened over the tokens of the batch, PPO's clip.
-
-    beta 0.01 in general, 0.001 for mathematics. Works with one rollout per prompt.
     """
     return Algorithm(
         name="reinforce_pp",
@@ -129,7 +133,13 @@ def reinforce_pp(*, low: float = 0.2, high: float = 0.2, beta: Beta = 0.01, eps:
     )
 
 
-def reinforce_pp_baseline(*, low: float = 0.2, high: float = 0.2, beta: Beta = 0.01, eps: float = 1e-8) -> Algorithm:
+def reinforce_pp_baseline(
+    *,
+    low: float = 0.2,  # P
+    high: float = 0.2,  # P
+    beta: Beta = 0.01,  # P
+    eps: float = 1e-8,  # I
+) -> Algorithm:
     """REINFORCE++-baseline (2501.03262): the group's mean as baseline, then whitened over the batch; k2 in the loss."""
     return replace(
         reinforce_pp(low=low, high=high, beta=beta),
@@ -140,18 +150,18 @@ def reinforce_pp_baseline(*, low: float = 0.2, high: float = 0.2, beta: Beta = 0
     )
 
 
-def cispo(*, cap: float = 5.0, eps: float = 1e-6) -> Algorithm:
+def cispo(*, cap: float = 5.0, eps: float = 1e-6) -> Algorithm:  # C TRL's cap, verl's eps
     """CISPO (MiniMax-M1, 2506.13585): the ratio is a capped weight without gradient, and no token is dropped; no KL."""
     return replace(grpo(eps=eps, beta=0.0), name="cispo", weigh=token_mean, surrogate=CappedWeight(cap=cap))
 
 
-def sapo(*, tau_positive: float = 1.0, tau_negative: float = 1.05, eps: float = 1e-6) -> Algorithm:
+def sapo(*, tau_positive: float = 1.0, tau_negative: float = 1.05, eps: float = 1e-6) -> Algorithm:  # C verl
     """SAPO (2511.20347): a soft gate in place of the clip; no KL."""
     gate = SoftRatio(tau_positive=tau_positive, tau_negative=tau_negative)
     return replace(grpo(eps=eps, beta=0.0), name="sapo", surrogate=gate)
 
 
-def bnpo(*, low: float = 0.2, high: float = 0.2, beta: Beta = 0.0, eps: float = 1e-4) -> Algorithm:
+def bnpo(*, low: float = 0.2, high: float = 0.2, beta: Beta = 0.0, eps: float = 1e-4) -> Algorithm:  # C TRL
     """The loss that TRL and ms-swift call bnpo: GRPO with the mean over all tokens of the batch.
 
     There the batch is a micro-batch, so that splitting changes the loss; here it is the step. The paper of that name (2506.02864)
@@ -160,18 +170,18 @@ def bnpo(*, low: float = 0.2, high: float = 0.2, beta: Beta = 0.0, eps: float = 
     return replace(grpo(low=low, high=high, beta=beta, eps=eps), name="bnpo", weigh=token_mean)
 
 
-def luspo(*, low: float = 3e-4, high: float = 4e-4, eps: float = 1e-4) -> Algorithm:
+def luspo(*, low: float = 3e-4, high: float = 4e-4, eps: float = 1e-4) -> Algorithm:  # C TRL
     """LUSPO (2602.05261): GSPO's loss times the answer's length, so that long answers are not underweighted."""
     return replace(gspo(low=low, high=high, eps=eps), name="luspo", weigh=sequence_mean_token_sum)
 
 
-def vespo(*, eps: float = 1e-4) -> Algorithm:
+def vespo(*, eps: float = 1e-4) -> Algorithm:  # C TRL
     """VESPO (2602.10693): a smooth weight of the whole answer's ratio that vanishes on either side."""
     parts = grpo(eps=eps, beta=0.0)
     return replace(parts, name="vespo", weigh=token_mean, surrogate=GammaWeight(), correction=None, ratio_to="sampler")
 
 
-def gdpo(*, low: float = 0.2, high: float = 0.2, eps: float = 1e-4) -> Algorithm:
+def gdpo(*, low: float = 0.2, high: float = 0.2, eps: float = 1e-4) -> Algorithm:  # C TRL
     """GDPO (2601.05242): every reward normalised by itself before they are summed, then GRPO."""
     return replace(grpo(low=low, high=high, beta=0.0), name="gdpo", credit=PerReward(eps=eps))
 
@@ -184,31 +194,36 @@ def sft() -> Algorithm:
 # What most of the papers really ran: older defaults of the trainers that they forked. specs/01-algorithms.md, second part
 
 
-def grpo_r1v(*, beta: Beta = 0.04) -> Algorithm:
-    """GRPO of TRL 0.14 and its forks R1-V, Griffon's Vision-R1 and Med-R1: no ratio and no clip at all, eps 1e-4."""
-    return replace(grpo(beta=beta, eps=1e-4), name="grpo_r1v", keep=keep_all, surrogate=policy_gradient)
+def grpo_r1v(*, beta: Beta = 0.04) -> Algorithm:  # C
+    """GRPO of TRL 0.14 and 0.15 and of forks that kept it (R1-V, Griffon's Vision-R1, Med-R1, Reason-RFT): no ratio, no clip."""
+    return replace(grpo(beta=beta, eps=1e-4), name="grpo_r1v", keep=keep_all, surrogate=policy_gradient)  # C eps
 
 
-def grpo_trl_0_15(*, low: float = 0.2, high: float = 0.2, beta: Beta = 0.04) -> Algorithm:
-    """GRPO of TRL from 0.15 on and its fork VLM-R1: clipped, mean of means, k3 with 0.04, eps 1e-4."""
-    return replace(grpo(low=low, high=high, beta=beta, eps=1e-4), name="grpo_trl_0_15", keep=keep_all)
+def grpo_vlm_r1(*, low: float = 0.2, high: float = 0.2, beta: Beta = 0.04) -> Algorithm:  # C
+    """GRPO of VLM-R1's own trainer: clipped, mean of means, k3."""
+    return replace(grpo(low=low, high=high, beta=beta, eps=1e-4), name="grpo_vlm_r1", keep=keep_all)  # C eps
 
 
-def grpo_trl_1(*, low: float = 0.2, high: float = 0.2, beta: Beta = 0.0) -> Algorithm:
+def grpo_trl_0_16(*, low: float = 0.2, high: float = 0.2, beta: Beta = 0.04) -> Algorithm:  # C
+    """GRPO of TRL 0.16: clipped, mean over the tokens of the batch (there a micro-batch), k3."""
+    return replace(grpo_vlm_r1(low=low, high=high, beta=beta), name="grpo_trl_0_16", weigh=token_mean)
+
+
+def grpo_trl_1(*, low: float = 0.2, high: float = 0.2, beta: Beta = 0.0) -> Algorithm:  # C
     """GRPO as TRL 1.x has it by default: mean over tokens, no KL (where there is one, weighted by the ratio), eps 1e-4."""
-    parts = grpo_trl_0_15(low=low, high=high, beta=beta)
-    return replace(parts, name="grpo_trl_1", weigh=token_mean, penalty_by_ratio=True, correction=MaskedRatio())
+    parts = grpo_trl_0_16(low=low, high=high, beta=beta)
+    return replace(parts, name="grpo_trl_1", penalty_by_ratio=True, correction=MaskedRatio())
 
 
-def grpo_easyr1(*, low: float = 0.2, high: float = 0.3, dual: float = 3.0, beta: Beta = 0.01) -> Algorithm:
-    """GRPO of EasyR1 (OpenVLThinker, GUI-R1): mean over tokens, clip 0.2 / 0.3 with dual 3, k3 held within 10, eps 1e-6."""
+def grpo_easyr1(*, low: float = 0.2, high: float = 0.3, dual: float = 3.0, beta: Beta = 0.01) -> Algorithm:  # C
+    """GRPO of EasyR1 (OpenVLThinker; GUI-R1 with high=0.2): mean over tokens, dual clip, k3 held within 10, eps 1e-6."""
     return replace(
-        grpo(beta=beta, eps=1e-6),
+        grpo(beta=beta, eps=1e-6),  # C
         name="grpo_easyr1",
         keep=keep_all,
         weigh=token_mean,
         surrogate=ClippedRatio(low=low, high=high, dual=dual),
-        penalty=Bounded(estimator=k3, limit=10.0),
+        penalty=Bounded(estimator=k3, limit=10.0),  # C
     )
 
 
@@ -216,17 +231,20 @@ ALGORITHMS: dict[str, Callable[..., Algorithm]] = {
     function.__name__: function
     for function in (
         grpo, dr_grpo, dapo, gspo, gspo_token, rloo, reinforce_pp, reinforce_pp_baseline, cispo, sapo, bnpo, luspo, vespo, gdpo,
-        grpo_r1v, grpo_trl_0_15, grpo_trl_1, grpo_easyr1,
+        grpo_r1v, grpo_vlm_r1, grpo_trl_0_16, grpo_trl_1, grpo_easyr1,
     )
 }  # fmt: skip
 
 
-def named(name: str, *, limit: int) -> Algorithm:
-    """The algorithm of this name with its own numbers; `limit` is the answer budget, for those that divide by it.
+def named(name: str, **about: object) -> Algorithm:
+    """The algorithm of this name with its own numbers, and what it must be told of its stage, where it asks for that.
+
+    limit   the answer budget in tokens, for those that divide by it
+    by      the reward term that says what is right, for those that filter by it
 
     ValueError names those that there are.
     """
     if name not in ALGORITHMS:
         raise ValueError(f"there is no algorithm {name!r}; have: {', '.join(ALGORITHMS)}")
     function = ALGORITHMS[name]
-    return function(limit=limit) if "limit" in signature(function).parameters else function()
+    return function(**{key: value for key, value in about.items() if key in signature(function).parameters})

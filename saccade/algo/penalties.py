@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from saccade.algo.surrogates import MAX_LOG_RATIO
+
 Penalty = Callable[[Tensor, Tensor], Tensor]
 """(logp_M, ref_M) -> penalty_M, one number per trained token."""
-
-MAX_LOG_RATIO = 20.0  # C verl
 
 
 def k1(logp_M: Tensor, ref_M: Tensor) -> Tensor:

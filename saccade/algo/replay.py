@@ -14,16 +14,26 @@ Replayed rollouts keep the advantage of their day. `held` is plain data, so that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar, Protocol
 
 import numpy as np
 
 from saccade.algo.corrections import TruncatedRatio
 from saccade.core.experience import Experience
 
-Replay = Callable[..., tuple[list[Experience], tuple[Experience, ...]]]
-"""(fresh, held, *, step, random) -> (chosen, held)."""
+
+class Replay(Protocol):
+    """(fresh, held, *, step, random) -> (chosen, held)."""
+
+    @property
+    def needs_ratio(self) -> bool:
+        """Whether what it replays is compared with the policy of its day, so that the surrogate must have a ratio."""
+
+    def __call__(
+        self, fresh: Sequence[Experience], held: Sequence[Experience], *, step: int, random: np.random.Generator
+    ) -> tuple[list[Experience], tuple[Experience, ...]]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +55,11 @@ class SelectiveReplay:
     def __post_init__(self) -> None:
         if self.alpha < 0 or self.clear_every < 1 or (self.cap is not None and self.cap <= 0):
             raise ValueError(f"replay needs alpha >= 0, clear_every >= 1 and a cap above 0 or None, got {self}")
+
+    @property
+    def needs_ratio(self) -> bool:
+        """Unless a cap makes up for the policy having moved."""
+        return self.cap is None
 
     def __call__(
         self, fresh: Sequence[Experience], held: Sequence[Experience], *, step: int, random: np.random.Generator
@@ -77,6 +92,7 @@ class ReleasedReplay:
 
     added_share: float = 0.1  # C
     full_marks: float = 1.0  # I which reward counts as fully right
+    needs_ratio: ClassVar[bool] = True
 
     def __call__(
         self, fresh: Sequence[Experience], held: Sequence[Experience], *, step: int, random: np.random.Generator
@@ -97,6 +113,8 @@ class ReleasedReplay:
 @dataclass(frozen=True, kw_only=True)
 class RepeatedNonzero:
     """The informative experiences alone, in order, again and again until the step is as large as it was: the mode "Filter"."""
+
+    needs_ratio: ClassVar[bool] = False
 
     def __call__(
         self, fresh: Sequence[Experience], held: Sequence[Experience], *, step: int, random: np.random.Generator

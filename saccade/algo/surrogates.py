@@ -19,7 +19,8 @@ With rho = exp(logp - old), A the advantage, and sg[] what no gradient passes th
     nll                     -logp                                         imitation
 
 Averaging is the business of token weights (`weights.py`). The tokens of one rollout must stand in one call, as some
-surrogates look at the whole rollout. A rollout whose advantages are 0 has no gradient in any of them but `nll`.
+surrogates look at the whole rollout. A rollout whose advantages are all 0 must have no gradient: the step leaves it out. (`nll`
+has one; imitation credits every rollout.)
 """
 
 from __future__ import annotations
@@ -74,8 +75,8 @@ class SequenceRatio:
     15 % of tokens is normal.
     """
 
-    low: float = 3e-4
-    high: float = 4e-4
+    low: float = 3e-4  # P
+    high: float = 4e-4  # P
 
     def __post_init__(self) -> None:
         _check_clip(self.low, self.high)
@@ -187,6 +188,11 @@ class WithoutStaleFailures:
 def policy_gradient(logp_M: Tensor, old_M: Tensor, adv_M: Tensor, rollout_M: Tensor) -> Tensor:
     """-A exp(logp - stop_gradient(logp)): value -A, gradient REINFORCE's. For rollouts of the current policy only."""
     return -adv_M * (logp_M - logp_M.detach()).exp()
+
+
+def needs_fresh(surrogate: Surrogate) -> bool:
+    """Whether it is right for rollouts of the current policy only, as it has no ratio to correct others with."""
+    return getattr(surrogate, "surrogate", surrogate) is policy_gradient
 
 
 def nll(logp_M: Tensor, old_M: Tensor, adv_M: Tensor, rollout_M: Tensor) -> Tensor:

@@ -30,6 +30,13 @@ class Experience:
     correction: Callable[..., Any] | None = None
     is_replayed: bool = False
 
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.advantage).all():
+            raise ValueError(
+                f"the advantage of a rollout of sample {self.rollout.sample.id!r} is {self.advantage}; a credit function must "
+                "give finite numbers"
+            )
+
     @property
     def size(self) -> float:
         """How far its advantage is from 0: the largest over its tokens."""

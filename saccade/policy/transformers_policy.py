@@ -247,7 +247,10 @@ class TransformersPolicy:
 
     @torch.no_grad()
     def sync_reference(self, *, mix: float) -> None:
-        """reference = mix * policy + (1 - mix) * reference, weight by weight: TR-DPO (2404.09656)."""
+        """reference = mix * policy + (1 - mix) * reference, weight by weight: TR-DPO (2404.09656).
+
+        With LoRA the weights are the adapters' factors A and B, each mixed for itself: their product moves by another share.
+        """
         for name, own in self._trained().items():
             self._held()[name].lerp_(own, mix)
 

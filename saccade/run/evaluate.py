@@ -144,7 +144,7 @@ def _answers(
     groups = policy.sample(samples, n=n, sampling=evaluation.sampling(temperature), seed=seed)
     names = {reward.name: reward for reward in (evaluation.score, *evaluation.shares)}
     rewards = Rewards(tuple(Term(reward, 1.0) for reward in names.values()))
-    return asyncio.run(rewards.score(groups, progress=1.0))
+    return asyncio.run(rewards.score(groups, progress=1.0, pieces=policy.pieces))
 
 
 def _values(group: Group, name: str) -> tuple[float, ...]:

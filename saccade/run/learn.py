@@ -6,22 +6,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from saccade.algo.schedules import Adaptive
 from saccade.core.experience import Experience
+from saccade.policy.protocol import Policy
 from saccade.run.memory import Memory
 from saccade.run.seeds import derive
+from saccade.run.stage import Round, Stage
 from saccade.run.step import anchored, bundles, experience, optimizer_step
-
-if TYPE_CHECKING:
-    from saccade.policy.protocol import Policy
-    from saccade.run.stage import Round, Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,27 +35,27 @@ def learn(policy: Policy, stage: Stage, made: Round, *, step: int, seed: int, me
     beta = algorithm.beta_at(progress, held=memory.beta) if algorithm.needs_reference else 0.0
     lessons, metrics = experience(policy, made.groups, algorithm=algorithm, beta=beta, temperature=stage.temperature)
     advantages = {id(one.rollout): float(one.advantage_T[0]) if one.rollout.n_sampled else 0.0 for one in lessons}
+    mixing = None
     if algorithm.replay is not None:
-        random = np.random.default_rng(derive(seed, stage.name, step, "replay"))
-        lessons, memory.held = algorithm.replay(lessons, memory.held, step=step, random=random)
+        mixing = np.random.default_rng(derive(seed, stage.name, step, "replay"))
+        lessons, memory.held = algorithm.replay(lessons, memory.held, step=step, random=mixing)
         metrics["learn/replayed"] = fmean(one.is_replayed for one in lessons) if lessons else 0.0
-    parts = split(lessons, stage.updates_per_rollout)
-    if len(parts) > 1:
-        whole = anchored(policy, [one for part in parts for one in part], temperature=stage.temperature)
-        parts = split(whole, stage.updates_per_rollout)
-    updates = [
+    updates = split(lessons, stage.updates_per_rollout, shuffled_by=mixing)
+    if len(updates) > 1:
+        updates = [anchored(policy, some, temperature=stage.temperature) for some in updates]
+    found = [
         optimizer_step(
             policy,
-            part,
+            some,
             algorithm=algorithm,
             lr=stage.optimization.lr_at(step, total=stage.steps),
             beta=beta,
             temperature=stage.temperature,
-            was_sampled=stage.was_sampled,
+            is_fresh=stage.was_sampled and number == 0,
         )
-        for part in parts
+        for number, some in enumerate(updates)
     ]
-    metrics |= _means(updates)
+    metrics |= _combined(found)
     metrics["policy/kl_coefficient"] = beta
     if isinstance(algorithm.beta, Adaptive) and "policy/kl" in metrics:
         n = sum(len(group.rollouts) for group in made.asked)
@@ -66,15 +63,36 @@ def learn(policy: Policy, stage: Stage, made: Round, *, step: int, seed: int, me
     return Learned(metrics=metrics, advantages=advantages)
 
 
-def split(lessons: Sequence[Experience], parts: int) -> list[list[Experience]]:
-    """The experience in so many parts, those of one sample together; fewer parts where there are fewer samples."""
+def split(
+    lessons: Sequence[Experience], updates: int, *, shuffled_by: np.random.Generator | None = None
+) -> list[list[Experience]]:
+    """The experience for so many updates, about equally many rollouts each, those of one sample together.
+
+    In order, or shuffled, where what was replayed would else come last. Fewer updates where there are fewer samples.
+    """
     rows = bundles(lessons)
-    parts = max(1, min(parts, len(rows)))
-    bounds = [round(i * len(rows) / parts) for i in range(parts + 1)]
-    return [[one for row in rows[a:b] for one in row] for a, b in zip(bounds, bounds[1:], strict=False)]
+    if shuffled_by is not None:
+        rows = [rows[i] for i in shuffled_by.permutation(len(rows))]
+    updates = max(1, min(updates, len(rows)))
+    found: list[list[Experience]] = [[] for _ in range(updates)]
+    number, before = 0, 0
+    for place, row in enumerate(rows):
+        fair = int((before + len(row) / 2) * updates / len(lessons))
+        least = updates - (len(rows) - place)  # so that every later update finds a sample
+        if found[number] and max(fair, least) > number:
+            number += 1
+        found[number] += row
+        before += len(row)
+    return found
 
 
-def _means(updates: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Each metric's mean over the updates that have it: one of which nothing was kept has no loss."""
-    keys = dict.fromkeys(key for one in updates for key in one)
-    return {key: fmean(one[key] for one in updates if key in one) for key in keys}
+def _combined(found: Sequence[dict[str, float]]) -> dict[str, float]:
+    """A step's metrics from those of its updates: peaks of peaks, sums of counts and times, means of means."""
+    keys = dict.fromkeys(key for one in found for key in one)
+    return {key: _combine(key)([one[key] for one in found if key in one]) for key in keys}
+
+
+def _combine(key: str) -> Callable[[Sequence[float]], float]:
+    if key.endswith(("_max", "/max")):
+        return max
+    return sum if key.startswith(("learn/", "time/")) else fmean

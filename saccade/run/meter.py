@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from saccade.algo.surrogates import MAX_LOG_RATIO
+
 
 class Meter:
     """Sums and counts by metric (docs/metrics.md); `metrics` divides them."""
@@ -37,7 +39,7 @@ class Meter:
 
     def ratios(self, logp_M: Tensor, old_M: Tensor) -> None:
         """How far the policy is from the one that it is compared with."""
-        ratio_M = (logp_M - old_M).clamp(max=20.0).exp()
+        ratio_M = (logp_M - old_M).clamp(max=MAX_LOG_RATIO).exp()
         self.add("policy/ratio_mean", ratio_M)
         self.peak("policy/ratio_max", ratio_M)
 
@@ -47,11 +49,13 @@ class Meter:
         gap_M = gap_M[~gap_M.isnan()]  # an engine may not have scored every token
         self.add("policy/sampler_gap", gap_M.abs())
         self.peak("policy/sampler_gap_max", gap_M.abs())
-        self.add("policy/sampler_kl", gap_M.clamp(max=20.0).exp() - gap_M - 1)
-        self.peak("policy/sampler_ratio_max", gap_M.clamp(max=20.0).exp())
+        self.add("policy/sampler_kl", gap_M.clamp(max=MAX_LOG_RATIO).exp() - gap_M - 1)
+        self.peak("policy/sampler_ratio_max", gap_M.clamp(max=MAX_LOG_RATIO).exp())
 
-    def correction(self, weight_M: Tensor, is_touched_M: Tensor) -> None:
-        """What the correction between sampler and learner did: its weights, and how many tokens it truncated or dropped."""
+    def correction(self, weight_M: Tensor, is_touched_M: Tensor, *, is_fresh_M: Tensor) -> None:
+        """What a correction did: the weights of replayed tokens, or of fresh ones, and how many it truncated or dropped."""
+        self.add("replay/weight", weight_M[~is_fresh_M])
+        weight_M, is_touched_M = weight_M[is_fresh_M], is_touched_M[is_fresh_M]
         self.add("correction/mean", weight_M)
         self.peak("correction/max", weight_M)
         self.add("correction/changed", is_touched_M.float())

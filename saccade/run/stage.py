@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from saccade.algo.curriculum import Curriculum
 from saccade.algo.keep import term_values
 from saccade.algo.named import sft
 from saccade.algo.schedules import Schedule, at, values_of
-from saccade.algo.surrogates import policy_gradient
+from saccade.algo.surrogates import needs_fresh
 from saccade.core.reward import Rewards
 from saccade.core.rollout import Group, Rollout, Stop
 from saccade.core.sample import DataError, Sample, Task
@@ -83,7 +84,7 @@ class RL:
     """Group-relative reinforcement learning: `prompts` samples a step, `siblings` rollouts of each.
 
     siblings             a number, or a Schedule of progress
-    limit                a Schedule of progress for the most tokens of an answer; None leaves it to `sampling`
+    limit                the most tokens of an answer, a number or a Schedule of progress; None leaves it to `sampling`
     updates_per_rollout  optimizer steps that a step's experience is split into, by order, samples whole
     curriculum           how the odds of a sample follow from its pass rate; None asks all in random order, again and again
     max_unscored_share   more of a step's rollouts without a reward stop the run
@@ -100,7 +101,7 @@ class RL:
     siblings: int | Schedule
     sampling: Sampling
     optimization: Optimization
-    limit: Schedule | None = None
+    limit: int | Schedule | None = None
     updates_per_rollout: int = 1
     curriculum: Curriculum | None = None
     max_unscored_share: float = 0.2
@@ -121,17 +122,25 @@ class RL:
                 "RL must sample from the whole distribution (temperature above 0, top_p 1, top_k 0): log-probs of a "
                 f"truncated one are not the learner's; got {self.sampling}"
             )
-        if self.updates_per_rollout > 1 and self.algorithm.surrogate is policy_gradient:
-            raise ValueError(
-                f"{self.algorithm.name} has no ratio to correct later updates with; set updates_per_rollout=1, or choose "
-                "an algorithm that clips"
-            )
+        if needs_fresh(self.algorithm.surrogate):
+            if self.updates_per_rollout > 1:
+                raise ValueError(
+                    f"{self.algorithm.name} has no ratio to correct later updates with; set updates_per_rollout=1, or choose "
+                    "an algorithm that clips"
+                )
+            if self.algorithm.replay is not None and self.algorithm.replay.needs_ratio:
+                raise ValueError(
+                    f"{self.algorithm.name} has no ratio to correct replayed experience with; give the replay a cap, or "
+                    "choose an algorithm that clips"
+                )
         if not 1 <= self.updates_per_rollout <= self.prompts:
             raise ValueError(f"updates_per_rollout must be 1 to prompts ({self.prompts}), got {self.updates_per_rollout}")
         if self.sync_every < 0 or not 0 < self.sync_mix <= 1:
             raise ValueError(
                 f"sync_every must be 0 or more and sync_mix above 0 to 1, got {self.sync_every} and {self.sync_mix}"
             )
+        if self.curriculum:
+            _require_pass_rates(self.name, self.task)
         looked_at = self.algorithm.terms | ({self.curriculum.by} if self.curriculum else set())
         if unknown := looked_at - set(self.rewards.names):
             raise ValueError(
@@ -179,11 +188,11 @@ class RL:
         groups = policy.sample(
             [self.task.samples[i] for i in self._next(count, step, number=number, seed=seed, memory=memory)],
             n=int(at(self.siblings, progress)),
-            sampling=self.sampling if self.limit is None else replace(self.sampling, max_tokens=int(self.limit(progress))),
+            sampling=self.sampling if self.limit is None else replace(self.sampling, max_tokens=int(at(self.limit, progress))),
             seed=derive(seed, self.name, step, purpose),
         )
         sampled = time.perf_counter()
-        groups = asyncio.run(self.rewards.score(groups, progress=progress))
+        groups = asyncio.run(self.rewards.score(groups, progress=progress, pieces=policy.pieces))
         seconds["time/sample"] += sampled - start
         seconds["time/score"] += time.perf_counter() - sampled
         return groups
@@ -221,6 +230,8 @@ def rollout_metrics(groups: Sequence[Group], rewards: Rewards) -> dict[str, floa
     metrics["rollout/flat_groups"] = fmean(group.is_flat for group in groups)
     metrics["rollout/tokens"] = fmean(rollout.n_sampled for rollout in rollouts)
     metrics["rollout/truncated"] = fmean(rollout.is_truncated for rollout in rollouts)
+    logps = [logp for rollout in rollouts for logp in rollout.sampled_logp_T if not math.isnan(logp)]
+    metrics["rollout/entropy"] = -fmean(logps) if logps else 0.0
     metrics["rollout/unscored"] = 1 - len(known) / len(rollouts)
     return metrics
 
@@ -228,6 +239,17 @@ def rollout_metrics(groups: Sequence[Group], rewards: Rewards) -> dict[str, floa
 def _require_samples(stage: str, task: Task) -> None:
     if not len(task):
         raise DataError(f"stage {stage!r} has no samples to train on; give it a larger data set, or drop the stage")
+
+
+def _require_pass_rates(stage: str, task: Task) -> None:
+    """Where samples bring a pass rate of their own it must be a share."""
+    for sample in task:
+        rate = sample.data.get("pass_rate")
+        if not (rate is None or (isinstance(rate, (int, float)) and 0 <= rate <= 1)):
+            raise DataError(
+                f"stage {stage!r} has a curriculum, but sample {sample.id!r} has the pass_rate {rate!r}; give a share from 0 to "
+                "1, or none"
+            )
 
 
 def _require_counts(stage: str, **counts: int) -> None:

@@ -15,9 +15,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -72,7 +71,8 @@ def experience(
     if algorithm.needs_reference and algorithm.penalty_in == "reward":
         kl = _kl(policy, kept, algorithm=algorithm, temperature=temperature)
         costs = [[beta * kl_T for kl_T in row] for row in kl]
-        metrics["policy/kl"] = _mean(token for row in kl for kl_T in row for token in kl_T)
+        if tokens := [token for row in kl for kl_T in row for token in kl_T]:
+            metrics["policy/kl"] = float(np.mean(tokens))
     corrects = policy.samples_elsewhere or algorithm.correct_own_sampler
     lessons = [
         Experience(
@@ -96,17 +96,17 @@ def optimizer_step(
     lr: float,
     beta: float = 0.0,
     temperature: float = 1.0,
-    was_sampled: bool = True,
+    is_fresh: bool = True,
 ) -> dict[str, float]:
     """Learn once from experience and return the step's metrics (docs/metrics.md).
 
     An experience without `old_T` is compared with the policy as it is: right for the first update after sampling, before
-    the later ones `anchored` notes them. `was_sampled` False (SFT) leaves out the comparison with the sampler. Where no
-    advantage differs from 0 and no penalty pulls, nothing is computed and no weight moves. NotFinite, before any weight
-    changes, when a log-prob or the gradient is.
+    the later ones `anchored` notes them. `is_fresh` says that the policy is still the one that sampled, so that the two can be
+    compared; False for later updates and for SFT. Where no advantage differs from 0 and no penalty pulls, nothing is
+    computed and no weight moves. NotFinite, before any weight changes, when a log-prob or the gradient is.
     """
     start = time.perf_counter()
-    has_penalty = algorithm.needs_reference and algorithm.penalty_in == "loss"
+    has_penalty = algorithm.needs_reference and algorithm.penalty_in == "loss" and beta > 0
     parts = _parts(policy, lessons, algorithm.weigh, skips_idle=not has_penalty)
     meter = Meter()
     for part in parts:
@@ -130,16 +130,15 @@ def optimizer_step(
         meter.add("policy/entropy", now.entropy_M)
         meter.add("policy/logp", logp_M)
         meter.ratios(logp_M.detach(), old_M)
-        if was_sampled:
-            learner_M = logp_M.detach() if algorithm.ratio_to == "sampler" else old_M
-            meter.sampler(learner_M[part.is_fresh_M], part.sampler_M[part.is_fresh_M])
+        if is_fresh:
+            meter.sampler(logp_M.detach()[part.is_fresh_M], part.sampler_M[part.is_fresh_M])
     norm = policy.update(lr=lr) if parts else 0.0
     if not np.isfinite(norm):
         rollouts = [one.rollout for part in parts for one in part.experience]
         raise NotFinite(f"the gradient norm is {norm} although all log-probs are finite", rollouts)
     return {
         **meter.metrics(),
-        "policy/grad_norm": norm,
+        **({"policy/grad_norm": norm} if parts else {}),
         "policy/lr": lr,
         "learn/packs": len(parts),
         "learn/stream_tokens": sum(len(part.pack) for part in parts),
@@ -199,15 +198,10 @@ def _kl(policy: Policy, groups: Sequence[Group], *, algorithm: Algorithm, temper
     found: dict[int, np.ndarray] = {}
     for part in _parts(policy, fresh, _no_weights, skips_idle=False):
         ref_M = policy.reference_logprobs(part.pack, temperature=temperature).double().cpu()
-        kl_M = algorithm.penalty(part.sampler_M, ref_M)
+        kl_M = algorithm.penalty(part.sampler_M, ref_M).nan_to_num(nan=0.0)  # an engine may not have scored every token
         for one, piece in zip(part.experience, kl_M.split([o.rollout.n_sampled for o in part.experience]), strict=True):
             found[id(one.rollout)] = piece.numpy()
     return [[found[id(rollout)] for rollout in group.rollouts] for group in groups]
-
-
-def _mean(values: Iterable[float]) -> float:
-    values = [float(value) for value in values]
-    return math.fsum(values) / max(1, len(values))
 
 
 def _no_weights(lengths_B: Sequence[int]) -> np.ndarray:
@@ -219,9 +213,9 @@ def _old(part: Part, logp_M: Tensor) -> Tensor:
     if all(one.old_T is None for one in part.experience):
         return logp_M.detach()
     own = logp_M.detach().split([one.rollout.n_sampled for one in part.experience])
-    return torch.cat(
-        [now if one.old_T is None else now.new_tensor(one.old_T) for one, now in zip(part.experience, own, strict=True)]
-    )
+    old = [now if one.old_T is None else now.new_tensor(one.old_T) for one, now in zip(part.experience, own, strict=True)]
+    old_M = torch.cat(old)
+    return torch.where(old_M.isnan(), logp_M.detach(), old_M)  # an engine may not have scored every token
 
 
 def _correction(part: Part, old_M: Tensor, rollout_M: Tensor, meter: Meter) -> Tensor:
@@ -230,10 +224,9 @@ def _correction(part: Part, old_M: Tensor, rollout_M: Tensor, meter: Meter) -> T
     for correction in dict.fromkeys(one.correction for one in part.experience if one.correction is not None):
         is_in_B = torch.tensor([one.correction == correction for one in part.experience], device=old_M.device)
         is_in_M = is_in_B[rollout_M]
-        sampler_M = part.sampler_M.to(old_M)[is_in_M]
-        arguments = (old_M[is_in_M], sampler_M, rollout_M[is_in_M])
+        arguments = (old_M[is_in_M], part.sampler_M.to(old_M)[is_in_M], rollout_M[is_in_M])
         weight_M[is_in_M] = correction(*arguments)
-        meter.correction(weight_M[is_in_M], touched(correction, *arguments))
+        meter.correction(weight_M[is_in_M], touched(correction, *arguments), is_fresh_M=part.is_fresh_M.to(old_M.device)[is_in_M])
     return weight_M
 
 

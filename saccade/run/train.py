@@ -33,6 +33,7 @@ from saccade.run.learn import learn
 from saccade.run.memory import Memory
 from saccade.run.seeds import derive, seed_everything
 from saccade.run.stage import Stage
+from saccade.run.watches import WATCHES
 
 REFERENCE = "reference.safetensors"
 
@@ -106,7 +107,7 @@ class _Run:
         self.recipe, self.folder, self.policy = recipe, folder, policy
         self.progress = Progress(data=_fingerprint(self._tasks()))
         self.memory = Memory()
-        self.health = Health()
+        self.health = Health(WATCHES)
         self.live: Live
         self._clock = time.perf_counter()
 
@@ -179,7 +180,6 @@ class _Run:
         else:
             self.policy.restore(self.folder.checkpoint(chosen).path)
             after = self._measure(f"best ({chosen})", self.recipe.evaluations)
-        shutil.rmtree(self.folder.path / "references", ignore_errors=True)
         self._count_seconds()
         summary = {
             "recipe": self.recipe.name,
@@ -202,6 +202,7 @@ class _Run:
             "environment": environment(),
         }
         self.folder.write_summary(summary)
+        shutil.rmtree(self.folder.path / "references", ignore_errors=True)
         return summary
 
     # ---- one step
@@ -311,7 +312,7 @@ class _Run:
 
     def _hold_reference(self, stage: Stage, saved: Mapping[str, Any]) -> None:
         """The weights at the stage's beginning; on disk too, as a resumed run no longer has them."""
-        if not stage.algorithm.needs_reference:
+        if not stage.algorithm.needs_reference or self.progress.step >= stage.steps:
             return
         if "reference" in saved:  # one that moves is in the checkpoint
             self.policy.hold_reference(saved["reference"])
@@ -332,12 +333,13 @@ class _Run:
 
 
 def _fingerprint(tasks: Iterable[Task]) -> str:
-    """A hash over every sample of the tasks: ids, words, pictures, gold answers and solutions."""
+    """A hash over every sample of the tasks: ids, kinds, words, pictures, gold answers, solutions and pass rates."""
     digest = hashlib.sha256()
     for task in tasks:
         for sample in task:
             shas = [picture.sha for picture in sample.pictures]
-            digest.update(repr((sample.id, sample.prompt_text, shas, sample.target, sample.solution)).encode())
+            words = (sample.id, sample.kind, sample.prompt_text, shas, sample.target, sample.solution, sample.data.get("pass_rate"))
+            digest.update(repr(words).encode())
     return digest.hexdigest()
 
 
