@@ -244,9 +244,10 @@ def test_an_update_of_which_nothing_is_kept_has_no_loss_and_stops_nothing(tmp_pa
     recipe = micro("stages.1.updates_per_rollout=3", "stages.1.max_unscored_share=1", task="counting")
     rl = replace(recipe.stages[1], rewards=weighted((only_some, 1.0)), algorithm=replace(grpo(beta=0.0), keep=keep_scored))
     run(replace(recipe, stages=(rl,)), tmp_path / "run")
-    steps = [line for line in logged(tmp_path / "run") if "policy/grad_norm" in line]
+    steps = [line for line in logged(tmp_path / "run") if "learn/packs" in line]
     assert len(steps) == 4
-    assert any("loss/mean" in line for line in steps)
+    assert all(("loss/mean" in line) == ("policy/grad_norm" in line) == (line["learn/packs"] > 0) for line in steps)
+    assert any(line["learn/packs"] for line in steps)
 
 
 def test_a_resumed_run_still_says_which_rows_are_bad(tmp_path):

@@ -444,7 +444,7 @@ def test_vespo_weighs_by_the_ratio_to_the_sampler(seed):
     assert gap(ours(vespo(), batch, by_vllm=True), trl_loss(batch, loss_type="vespo", **nothing_truncated)) < SAME
 
 
-@pytest.mark.parametrize("name", [name for name in LOSSES if not name.startswith("bnpo")])
+@pytest.mark.parametrize("name", [name for name in LOSSES if not name.startswith(("bnpo", "grpo_trl_0_16"))])
 def test_trl_over_two_micro_batches_is_our_whole_step(name):
     algorithm, options = LOSSES[name]
     batch = batch_of(4)
