@@ -9,7 +9,7 @@ demo: $(VENV)/.installed
 	$(BIN)/saccade train reason_rft
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m bench
