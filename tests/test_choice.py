@@ -101,7 +101,7 @@ def with_triggers(recipe, *, selects: bool = True):
 
 def test_a_recipe_refuses_to_choose_by_what_is_not_measured():
     recipe = micro()
-    shares = "eval/val/greedy, eval/val/sampled, eval/val/format, eval/val/reasons, eval/val/blanked, eval/val/picture_gain$"
+    shares = "eval/val/greedy, eval/val/sampled, eval/val/format, eval/val/reasons, eval/val/picture_gain$"
     with pytest.raises(ValueError, match=rf"chosen by 'eval/val/sample'; have: {shares}"):
         replace(recipe, choose=Highest("eval/val/sample"))
     with pytest.raises(ValueError, match="'eval/counting-id/sampled'; have: eval/val/greedy"):
