@@ -18,7 +18,10 @@ def rollout_rows(
     stage: str,
     advantages: Sequence[Sequence[float | None]] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """One JSON-able row per rollout, siblings together; `advantages` has one row of numbers per group."""
+    """One JSON-able row per rollout, siblings together.
+
+    `advantages` has one row of numbers per group: of the first token where those of an answer differ, None where it did not train.
+    """
     if advantages is None:
         advantages = [[None] * len(group.rollouts) for group in groups]
     for index, (group, row) in enumerate(zip(groups, advantages, strict=True)):
