@@ -99,7 +99,8 @@ def train(options: argparse.Namespace) -> None:
     else:
         folder = RunFolder.resume(options.resume)
     with folder:
-        print(f"{recipe.name}: {recipe.about}\nrun folder: {folder.path}", file=sys.stderr)
+        exchanged = f"\nalgorithm: {request['algorithm']}, in place of the recipe's" if request.get("algorithm") else ""
+        print(f"{recipe.name}: {recipe.about}{exchanged}\nrun folder: {folder.path}", file=sys.stderr)
         summary = train_recipe(recipe, folder, policy=policy, is_resumed=options.resume is not None)
     print_report(summary, folder.path)
 

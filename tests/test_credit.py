@@ -390,5 +390,5 @@ def test_senseless_settings_are_refused():
             kind(eps=-1e-9)
     with pytest.raises(ValueError, match="eps"):
         StepRewards(term="work", eps=-1.0)
-    with pytest.raises(ValueError, match=r"0 or more, got \{'b': -1.0\}"):
+    with pytest.raises(ValueError, match=r"0 or more and finite, got \{'b': -1.0\}"):
         ClassWeighted(credit=BatchScaled(), weights={"a": 1.0, "b": -1.0})

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import saccade.algo.named as algorithms
 from saccade import catalog
 from saccade.algo.algorithm import Refill
 from saccade.algo.corrections import TruncatedRatio
@@ -22,7 +23,9 @@ from saccade.core.rollout import Rollout
 from saccade.run.folder import RunFolder
 from saccade.run.train import train
 from saccade.run.watches import WATCHES
+from tests import test_learning, test_named
 from tests.micro import micro
+from tests.rollouts import rollout_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -67,6 +70,42 @@ def test_every_metric_is_documented_and_every_documented_metric_is_written(tmp_p
 def test_every_algorithm_has_a_row_in_order():
     rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/algorithms.md").read_text(), re.MULTILINE)
     assert [name for name in rows if name in ALGORITHMS] == list(ALGORITHMS)
+
+
+def shown(page: str, heading: str, number: int = 0) -> str:
+    """A Python block of a page, counted from a heading."""
+    text = (ROOT / page).read_text().partition(heading)[2]
+    return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[number]
+
+
+def test_the_example_of_a_new_algorithm_passes_the_common_tests():
+    """Where it is to be written, with nothing but what is imported there."""
+    space = dict(vars(algorithms))
+    exec(shown("docs/algorithms.md", "## A new one"), space)
+    new = space["grpo_open"]()
+    for test in (
+        test_named.test_a_step_moves_something_and_an_older_policy_changes_it,
+        test_named.test_the_first_step_after_sampling_is_the_policy_gradient,
+        test_named.test_the_order_of_groups_and_siblings_changes_nothing,
+        test_named.test_equal_rewards_move_nothing,
+        test_named.test_a_flat_group_gets_nothing_beside_one_that_is_not,
+        test_named.test_an_unscored_rollout_leaves_the_others_alone,
+        test_named.test_a_better_answer_becomes_likelier_and_a_worse_one_less_likely,
+        test_named.test_a_flipped_advantage_is_noticed,
+    ):
+        test(new)
+    test_named.test_splitting_into_micro_batches_changes_neither_loss_nor_gradient(new, 4)
+    test_learning.learns(new)
+
+
+def test_the_example_of_a_process_reward_credits_its_steps():
+    space: dict = {}
+    exec(shown("docs/algorithms.md", "**Process rewards.**"), space)
+    term = space["every_line"]
+    pieces = {0: "3 + 4", 1: " = 7", 2: "\n\n", 3: "so 8", 4: ""}
+    rollout = rollout_of(None, tokens=5, text="3 + 4 = 7\n\nso 8")
+    score = term(rollout, pieces=lambda token_T: [pieces[t] for t in token_T])
+    assert term.name == "steps" and score.steps == ((2, 1.0), (4, 0.0)) and score.value == 0.5
 
 
 def test_every_watch_has_its_row_as_it_is():

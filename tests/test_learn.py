@@ -53,11 +53,11 @@ def test_nothing_to_learn_is_one_empty_update():
 def test_peaks_stay_peaks_counts_add_up_and_means_are_means():
     found = _combined(
         [
-            {"policy/ratio_max": 1.0, "correction/max": 2.0, "learn/packs": 1, "time/learn": 0.5, "policy/grad_norm": 2.0},
-            {"policy/ratio_max": 1.6, "learn/packs": 0, "time/learn": 0.25},
-            {"policy/ratio_max": 1.2, "learn/packs": 2, "time/learn": 0.25, "policy/grad_norm": 1.0},
+            {"policy/ratio_max": 1.0, "correction/max": 2.0, "learn/packs": 1, "policy/grad_norm": 2.0},
+            {"policy/ratio_max": 1.6, "learn/packs": 0},
+            {"policy/ratio_max": 1.2, "learn/packs": 2, "policy/grad_norm": 1.0},
         ]
     )
     assert found == pytest.approx(
-        {"policy/ratio_max": 1.6, "correction/max": 2.0, "learn/packs": 3, "time/learn": 1.0, "policy/grad_norm": 1.5}
+        {"policy/ratio_max": 1.6, "correction/max": 2.0, "learn/packs": 3, "policy/grad_norm": 1.5}
     )

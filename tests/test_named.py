@@ -250,6 +250,9 @@ def test_names_are_those_of_the_registry_and_unknown_ones_are_told():
     assert [algorithm.name for algorithm in EVERY] == list(ALGORITHMS)
     with pytest.raises(ValueError, match="no algorithm 'grop'; have: grpo, dr_grpo"):
         named("grop", limit=9)
+    assert named("grpo", limit=9, beta=0.3).beta == 0.3
+    with pytest.raises(TypeError, match="betta"):
+        named("grpo", limit=9, betta=0.3)
 
 
 def test_one_more_algorithm_is_a_few_lines():

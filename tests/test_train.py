@@ -263,6 +263,41 @@ def test_a_resumed_run_still_says_which_rows_are_bad(tmp_path):
     assert any("odd-7: has no picture" in warning for warning in summary["warnings"])
 
 
+def test_settings_that_json_cannot_hold_stop_no_run(tmp_path):
+    from saccade.algo.corrections import Rejected
+    from saccade.algo.named import grpo
+
+    recipe = micro("stages.0.steps=1", "stages.1.steps=1", task="counting")
+    rl = replace(recipe.stages[1], algorithm=replace(grpo(beta=0.0), correction=Rejected(high=0.1, over="mean")))
+    summary = run(replace(recipe, stages=(recipe.stages[0], rl)), tmp_path / "run")
+    assert summary["settings"]["stages.1.algorithm.correction.low"] == "-inf"
+    assert json.loads((tmp_path / "run" / "summary.json").read_text()) == summary
+
+
+def test_a_run_whose_reference_is_gone_says_so(tmp_path, monkeypatch):
+    from saccade.run import train as training
+
+    class Enough(Exception):
+        pass
+
+    whole = training._Run._step
+    monkeypatch.setattr(training._Run, "_step", lambda self, stage: (_ for _ in ()).throw(Enough) if self.progress.step == 3 else whole(self, stage))
+    recipe = with_kl(micro("checkpoint_every=1", task="counting"))
+    recipe = replace(recipe, stages=recipe.stages[1:])
+    with pytest.raises(Enough):
+        run(recipe, tmp_path / "run")
+    monkeypatch.setattr(training._Run, "_step", whole)
+    (gone,) = (tmp_path / "run" / "references").glob("*/*.safetensors")
+    kept = gone.read_bytes()
+    for damage in (gone.unlink, lambda: gone.write_bytes(kept[:100])):
+        damage()
+        with RunFolder.resume(tmp_path / "run") as folder, pytest.raises(RunError, match="cannot go on without the reference"):
+            train(recipe, folder, is_resumed=True)
+    gone.write_bytes(kept)
+    with RunFolder.resume(tmp_path / "run") as folder:
+        train(recipe, folder, is_resumed=True)
+
+
 def test_what_is_wrong_with_a_run_is_said_logged_and_remembered(tmp_path, capsys):
     """Every answer is cut at ten tokens: the terminal, the line of that step and the summary say so, also after a resumption."""
     recipe = micro("stages.1.steps=8", "checkpoint_every=6", task="counting")

@@ -48,8 +48,8 @@ class Refill:
     oversampling: float = 1.0  # O the paper's run has 3
 
     def __post_init__(self) -> None:
-        if self.rounds < 1 or self.oversampling <= 0:
-            raise ValueError(f"refilling needs at least 1 round and oversampling above 0, got {self}")
+        if not (isinstance(self.rounds, int) and self.rounds >= 1 and 0 < self.oversampling < math.inf):
+            raise ValueError(f"refilling needs a whole number of rounds, at least 1, and oversampling above 0, got {self}")
 
     def count(self, prompts: int, *, kept: int, asked: int) -> int:
         """How many samples the next round asks, when `kept` of the `asked` groups were kept so far."""
@@ -100,8 +100,8 @@ class Algorithm:
     def __post_init__(self) -> None:
         if self.penalty is None and self.beta != 0:
             raise ValueError(f"{self.name}: beta is {self.beta} but there is no penalty for it; set one, or beta=0")
-        if not isinstance(self.beta, Adaptive) and min(values_of(self.beta)) < 0:
-            raise ValueError(f"{self.name}: beta must be 0 or more, got {self.beta}")
+        if not isinstance(self.beta, Adaptive) and not all(0 <= value < math.inf for value in values_of(self.beta)):
+            raise ValueError(f"{self.name}: beta must be 0 or more and finite, got {self.beta}")
         if self.penalty_in not in ("loss", "reward"):
             raise ValueError(f"{self.name}: penalty_in is 'loss' or 'reward', got {self.penalty_in!r}")
         if self.ratio_to not in ("learner", "sampler"):

@@ -208,9 +208,9 @@ class ClassWeighted:
     class_of: Callable[[Sample], str] = lambda sample: sample.kind
 
     def __post_init__(self) -> None:
-        negative = {name: weight for name, weight in self.weights.items() if weight < 0}
-        if negative:
-            raise ValueError(f"class weights must be 0 or more, got {negative}")
+        odd = {name: weight for name, weight in self.weights.items() if not 0 <= weight < math.inf}
+        if odd:
+            raise ValueError(f"class weights must be 0 or more and finite, got {odd}")
 
     def __call__(self, groups: Sequence[Group], costs: Costs | None = None) -> list[Credit]:
         weights = [self.weights.get(self.class_of(group.sample), 1.0) for group in groups]

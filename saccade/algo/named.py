@@ -236,8 +236,8 @@ ALGORITHMS: dict[str, Callable[..., Algorithm]] = {
 }  # fmt: skip
 
 
-def named(name: str, **about: object) -> Algorithm:
-    """The algorithm of this name with its own numbers, and what it must be told of its stage, where it asks for that.
+def named(name: str, **numbers: object) -> Algorithm:
+    """The algorithm of this name with its own numbers or those given, and what it must be told of its stage where it asks.
 
     limit   the answer budget in tokens, for those that divide by it
     by      the reward term that says what is right, for those that filter by it
@@ -247,4 +247,5 @@ def named(name: str, **about: object) -> Algorithm:
     if name not in ALGORITHMS:
         raise ValueError(f"there is no algorithm {name!r}; have: {', '.join(ALGORITHMS)}")
     function = ALGORITHMS[name]
-    return function(**{key: value for key, value in about.items() if key in signature(function).parameters})
+    wanted = signature(function).parameters
+    return function(**{key: value for key, value in numbers.items() if key in wanted or key not in ("limit", "by")})

@@ -14,6 +14,7 @@ Replayed rollouts keep the advantage of their day. `held` is plain data, so that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
@@ -53,7 +54,7 @@ class SelectiveReplay:
     cap: float | None = 2.0  # O
 
     def __post_init__(self) -> None:
-        if self.alpha < 0 or self.clear_every < 1 or (self.cap is not None and self.cap <= 0):
+        if not (0 <= self.alpha < math.inf and self.clear_every >= 1 and (self.cap is None or self.cap > 0)):
             raise ValueError(f"replay needs alpha >= 0, clear_every >= 1 and a cap above 0 or None, got {self}")
 
     @property

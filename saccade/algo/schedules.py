@@ -1,4 +1,4 @@
-"""Numbers that change with training progress, which runs from 0 (first step) to 1 (last), and one that answers to a measurement.
+"""Numbers that change with training progress, from 0 at the first step towards 1, and one that answers to a measurement.
 
     >>> Cosine(start=0.04, end=0.0)(0.5)
     0.02
@@ -7,7 +7,7 @@
     >>> Adaptive(start=0.01, target=0.1).after(0.01, measured=0.3, n=500)
     0.0101
 
-Progress is step / steps of the stage, never epochs. A schedule has no state: a resumed run has the same values. Where a schedule is
+Progress is steps done / steps of the stage, never epochs: of four steps 0, 0.25, 0.5 and 0.75, so that a start of 1 is never. A schedule has no state: a resumed run has the same values. Where a schedule is
 asked for, a plain number is a constant one.
 """
 
@@ -82,8 +82,8 @@ class Adaptive:
     horizon: float = 10_000  # C OpenRLHF
 
     def __post_init__(self) -> None:
-        if not (self.start > 0 and self.target > 0 and self.horizon > 0):
-            raise ValueError(f"an adaptive coefficient needs start, target and horizon above 0, got {self}")
+        if not all(0 < value < math.inf for value in (self.start, self.target, self.horizon)):
+            raise ValueError(f"an adaptive coefficient needs start, target and horizon above 0 and finite, got {self}")
 
     def after(self, coefficient: float, *, measured: float, n: int) -> float:
         """The coefficient for the next step."""

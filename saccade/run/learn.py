@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -31,6 +32,7 @@ class Learned:
 
 def learn(policy: Policy, stage: Stage, made: Round, *, step: int, seed: int, memory: Memory) -> Learned:
     """Learn from a round, and leave in `memory` what the next step needs."""
+    start = time.perf_counter()
     algorithm, progress = stage.algorithm, step / stage.steps
     beta = algorithm.beta_at(progress, held=memory.beta) if algorithm.needs_reference else 0.0
     lessons, metrics = experience(policy, made.groups, algorithm=algorithm, beta=beta, temperature=stage.temperature)
@@ -60,6 +62,7 @@ def learn(policy: Policy, stage: Stage, made: Round, *, step: int, seed: int, me
     if isinstance(algorithm.beta, Adaptive) and "policy/kl" in metrics:
         n = sum(len(group.rollouts) for group in made.asked)
         memory.beta = algorithm.beta.after(beta, measured=metrics["policy/kl"], n=n)
+    metrics["time/learn"] = time.perf_counter() - start
     return Learned(metrics=metrics, advantages=advantages)
 
 
@@ -87,7 +90,7 @@ def split(
 
 
 def _combined(found: Sequence[dict[str, float]]) -> dict[str, float]:
-    """A step's metrics from those of its updates: peaks of peaks, sums of counts and times, means of means."""
+    """A step's metrics from those of its updates: peaks of peaks, sums of counts, means of means."""
     keys = dict.fromkeys(key for one in found for key in one)
     return {key: _combine(key)([one[key] for one in found if key in one]) for key in keys}
 
@@ -95,4 +98,4 @@ def _combined(found: Sequence[dict[str, float]]) -> dict[str, float]:
 def _combine(key: str) -> Callable[[Sequence[float]], float]:
     if key.endswith(("_max", "/max")):
         return max
-    return sum if key.startswith(("learn/", "time/")) else fmean
+    return sum if key.startswith("learn/") else fmean

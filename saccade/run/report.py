@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
 from saccade.run.evaluate import Measured
+from saccade.run.terminal import printable
 from saccade.run.table import Estimate, Row, print_table
 
 
@@ -19,6 +21,10 @@ def print_report(summary: dict[str, Any], path: Path) -> None:
     reported = {name: found for name, found in measured.items() if not found["selects"]} or measured
     if reported:
         _print_tables(summary["chosen"], reported)
+    if summary["warnings"]:
+        print("\nWhat the run warned of")
+        for sentence in summary["warnings"]:
+            print(textwrap.fill(printable(sentence), 100, initial_indent="- ", subsequent_indent="  "))
     minutes, seconds = divmod(round(summary["seconds"]), 60)
     print(f"\n{minutes} min {seconds} s; everything is in {path}")
     print(f"saccade export {path} --to FOLDER writes the model as an ordinary Hugging Face checkpoint")

@@ -9,6 +9,7 @@ import tokenize
 from pathlib import Path
 from types import ModuleType
 
+import saccade.algo.named as algorithms
 from saccade.run.recipe import Recipe
 from saccade.run.stage import RL
 
@@ -30,6 +31,8 @@ def shown(recipe: Recipe, module: ModuleType) -> str:
         parts.append(f"claims    {claim.text}  [{claim.source}]")
     parts += ["", f"numbers and their sources ({', '.join(f'{m} {meaning}' for m, meaning in MARKS.items())})"]
     parts += _marked_lines(module)
+    for name in dict.fromkeys(stage.algorithm.name for stage in recipe.stages if isinstance(stage, RL)):
+        parts += _marked_lines(algorithms, only=name)
     parts += ["", "settings (change one with --set PATH=VALUE)"]
     rows = [(path, value) for path, value in recipe.settings().items() if not path.startswith("claims.")]
     width = max(len(path) for path, _ in rows)
@@ -37,8 +40,8 @@ def shown(recipe: Recipe, module: ModuleType) -> str:
     return "\n".join(parts)
 
 
-def _marked_lines(module: ModuleType) -> list[str]:
-    """The module's lines that end in a source mark, such as `lr=1e-6,  # P`, under the name they stand in."""
+def _marked_lines(module: ModuleType, *, only: str = "") -> list[str]:
+    """The module's lines that end in a source mark, such as `lr=1e-6,  # P`, under the name they stand in (or one name's)."""
     text = Path(inspect.getsourcefile(module)).read_text()
     lines = text.splitlines()
     owners = {
@@ -54,7 +57,7 @@ def _marked_lines(module: ModuleType) -> list[str]:
             continue
         mark, _, rest = token.string.lstrip("# ").partition(" ")
         code = lines[token.start[0] - 1][: token.start[1]].strip().rstrip(",")
-        if mark.rstrip(",;") not in MARKS or not code:
+        if mark.rstrip(",;") not in MARKS or not code or only not in ("", owners.get(token.start[0])):
             continue
         if owners.get(token.start[0]) != owner:
             owner = owners.get(token.start[0])

@@ -141,12 +141,14 @@ class RL:
             )
         if self.curriculum:
             _require_pass_rates(self.name, self.task)
-        looked_at = self.algorithm.terms | ({self.curriculum.by} if self.curriculum else set())
-        if unknown := looked_at - set(self.rewards.names):
-            raise ValueError(
-                f"stage {self.name!r}: {self.algorithm.name} looks at the reward {min(unknown)!r}; have: "
-                f"{', '.join(self.rewards.names)}; name one of them with by=, or add it with weight 0"
-            )
+        looks = [(self.algorithm.name, term) for term in sorted(self.algorithm.terms)]
+        looks += [("the curriculum", self.curriculum.by)] if self.curriculum else []
+        for who, term in looks:
+            if term not in self.rewards.names:
+                raise ValueError(
+                    f"stage {self.name!r}: {who} looks at the reward {term!r}; have: {', '.join(self.rewards.names)}; name "
+                    "one of them with by=, or add it with weight 0"
+                )
 
     @property
     def temperature(self) -> float:

@@ -15,7 +15,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -24,7 +23,7 @@ import torch
 from torch import Tensor
 
 from saccade.algo.algorithm import Algorithm
-from saccade.algo.corrections import touched
+from saccade.algo.corrections import Correction, touched
 from saccade.algo.surrogates import ratio
 from saccade.algo.weights import Weigh
 from saccade.core.experience import Experience
@@ -105,7 +104,6 @@ def optimizer_step(
     compared; False for later updates and for SFT. Where no advantage differs from 0 and no penalty pulls, nothing is
     computed and no weight moves. NotFinite, before any weight changes, when a log-prob or the gradient is.
     """
-    start = time.perf_counter()
     has_penalty = algorithm.needs_reference and algorithm.penalty_in == "loss" and beta > 0
     parts = _parts(policy, lessons, algorithm.weigh, skips_idle=not has_penalty)
     meter = Meter()
@@ -143,7 +141,6 @@ def optimizer_step(
         "learn/packs": len(parts),
         "learn/stream_tokens": sum(len(part.pack) for part in parts),
         "learn/trained_tokens": sum(len(part.pack.target_M) for part in parts),
-        "time/learn": time.perf_counter() - start,
     }
 
 
@@ -221,7 +218,11 @@ def _old(part: Part, logp_M: Tensor) -> Tensor:
 def _correction(part: Part, old_M: Tensor, rollout_M: Tensor, meter: Meter) -> Tensor:
     """The weight of each token that makes up for the sampler being another policy; 1 where nothing has to be."""
     weight_M = torch.ones_like(old_M)
-    for correction in dict.fromkeys(one.correction for one in part.experience if one.correction is not None):
+    distinct: list[Correction] = []
+    for one in part.experience:
+        if one.correction is not None and one.correction not in distinct:
+            distinct.append(one.correction)
+    for correction in distinct:
         is_in_B = torch.tensor([one.correction == correction for one in part.experience], device=old_M.device)
         is_in_M = is_in_B[rollout_M]
         arguments = (old_M[is_in_M], part.sampler_M.to(old_M)[is_in_M], rollout_M[is_in_M])

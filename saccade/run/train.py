@@ -11,8 +11,10 @@ import shutil
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from saccade.core.rollout import Group
@@ -291,7 +293,8 @@ class _Run:
         """What the watches heard and said before the run was stopped."""
         for line in self.folder.metrics():
             self.health.hear(line)
-            self.live.warnings += [text for key, text in line.items() if key.startswith("health/")]
+            said = [text for key, text in line.items() if key.startswith("health/")]
+            self.live.warnings += [text for text in said if text not in self.live.warnings]
 
     def _checkpoint(self, stage: Stage) -> None:
         self._count_seconds()
@@ -325,11 +328,21 @@ class _Run:
             self.policy.hold_reference()
             write_model(path, lambda folder: save_file(self.policy.reference_state(), folder / REFERENCE))
         else:
-            self.policy.hold_reference(load_file(path / REFERENCE))
+            self.policy.hold_reference(_reference(path / REFERENCE))
 
     def _tasks(self) -> list:
         tasks = [stage.task for stage in self.recipe.stages] + [one.task for one in self.recipe.evaluations]
         return list({id(task): task for task in tasks}.values())
+
+
+def _reference(path: Path) -> dict[str, Any]:
+    """The weights that a KL penalty pulls to. RunError where they are gone or torn."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise RunError(
+            f"the run cannot go on without the reference of its KL penalty, {path}: {error}; put the file back, or start a new run"
+        ) from error
 
 
 def _fingerprint(tasks: Iterable[Task]) -> str:
