@@ -274,6 +274,20 @@ def test_settings_that_json_cannot_hold_stop_no_run(tmp_path):
     assert json.loads((tmp_path / "run" / "summary.json").read_text()) == summary
 
 
+def test_a_run_of_another_version_is_not_resumed(tmp_path, monkeypatch):
+    recipe = micro("stages.0.steps=1", "stages.1.steps=1", task="counting")
+    run(recipe, tmp_path / "run")
+    (tmp_path / "run" / "summary.json").unlink()
+    from saccade.run.checkpoint import Checkpoint
+
+    whole = Checkpoint.training_state
+    monkeypatch.setattr(Checkpoint, "training_state", lambda self: {k: v for k, v in whole(self).items() if k != "memory"})
+    before = logged(tmp_path / "run")
+    with RunFolder.resume(tmp_path / "run") as folder, pytest.raises(RunError, match="begun by another version"):
+        train(recipe, folder, is_resumed=True)
+    assert logged(tmp_path / "run") == before
+
+
 def test_a_run_whose_reference_is_gone_says_so(tmp_path, monkeypatch):
     from saccade.run import train as training
 

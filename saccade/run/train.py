@@ -69,6 +69,11 @@ def train(
             "or train into another folder"
         )
     state = checkpoint.training_state() if checkpoint else {}
+    if state and ("memory" not in state or state["progress"].keys() != asdict(run.progress).keys()):
+        raise RunError(
+            f"the run in {folder.path} was begun by another version of Saccade, whose checkpoints hold other things; resume it "
+            "with that one, or train into another folder"
+        )
     if state and state["progress"]["data"] != run.progress.data:
         raise RunError(
             f"the data has changed since the run in {folder.path} began: resumed, it would not be the same run; put the "
