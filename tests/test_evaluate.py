@@ -124,8 +124,10 @@ def test_the_report_tells_shares_from_entropies(policy, capsys):
     before = found.as_dict()
     after = before | {"metrics": {key: v for key, v in before["metrics"].items() if "critical_entropy" not in key}}
     one = {"before": before, "after": after, "n": 2, "is_shifted": False, "selects": False}
-    print_report({"evaluations": {"val": one}, "chosen": "rl-4", "seconds": 1.0}, "run")
+    warnings = ["half of the groups were flat", "a \x1b[31mred\x1b[0m sentence"]
+    print_report({"evaluations": {"val": one}, "chosen": "rl-4", "seconds": 1.0, "warnings": warnings}, "run")
     printed = capsys.readouterr().out
+    assert "What the run warned of\n- half of the groups were flat\n- a " in printed and "\x1b" not in printed
     shares = next(line for line in printed.splitlines() if "format" in line)
     entropies = next(line for line in printed.splitlines() if "critical_tokens" in line)
     assert "picture_gain" in shares and "critical" not in shares and "pass@" not in shares
