@@ -6,8 +6,8 @@
 Every run has the same model, data, rewards, learning rate and sampling, and stops when it has sampled its budget: dynamic sampling
 pays for what it throws away. Two updates follow each sampling, so that ratios and clips matter; algorithms without a ratio take
 one. No checkpoint is chosen: what is measured is the policy at a quarter of the budget and at its end. "Right while training" is the
-share of right answers among all that were sampled: the area under the learning curve. Each run is a process of its own with one thread, so that
-its figures do not depend on the machine or its load; `--jobs` run at once.
+share of right answers among all that were sampled: the area under the learning curve. Each run is a process of its own with one
+thread, so that its figures do not depend on load; `--jobs` run at once.
 """
 
 from __future__ import annotations

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from saccade.core.rollout import Rollout, Stop
-from saccade.core.sample import Message, Sample
 from saccade.rewards.length import SoftOverlong, soft_overlong
-
-SAMPLE = Sample(id="s", messages=(Message("user", ("?",)),), target="7")
-
-
-def of_length(n: int) -> Rollout:
-    return Rollout(sample=SAMPLE, text="", token_T=(1,) * n, logp_T=(0.0,) * n, is_sampled_T=(True,) * n, stop=Stop.EOS)
+from tests.rollouts import rollout_of
 
 
 @pytest.mark.parametrize(("tokens", "value"), [(1, 0), (16384, 0), (18432, -0.5), (20480, -1), (20481, -1)])
 def test_the_papers_numbers(tokens, value):
-    assert soft_overlong(limit=20480, buffer=4096)(of_length(tokens)).value == value
+    assert soft_overlong(limit=20480, buffer=4096)(rollout_of(None, tokens=tokens)).value == value
 
 
 def test_what_the_policy_did_not_write_is_not_counted():
-    rollout = Rollout(
-        sample=SAMPLE, text="", token_T=(1,) * 10, logp_T=(0.0,) * 10, is_sampled_T=(True,) * 4 + (False,) * 6, stop=Stop.EOS
-    )
+    rollout = replace(rollout_of(None, tokens=10), is_sampled_T=(True,) * 4 + (False,) * 6)
     assert SoftOverlong(limit=8, buffer=4, factor=2.0)(rollout).value == 0
     assert SoftOverlong(limit=4, buffer=4, factor=2.0)(rollout).value == -2
 

@@ -12,6 +12,7 @@ from saccade.core.pack import Pack
 from saccade.core.rollout import Group, Rollout, Score
 from saccade.policy.spec import ModelSpec, Optimization, Sampling
 from saccade.policy.transformers_policy import TransformersPolicy
+import saccade.run.step as steps
 from saccade.run.step import NotFinite, anchored, experience, optimizer_step
 from tests.micro import micro
 
@@ -102,6 +103,32 @@ def test_the_first_grpo_step_is_reinforce_by_hand(monkeypatch):
         loss.backward()
     by_hand = {n: p.grad for n, p in policy.model.named_parameters() if p.grad is not None}
     assert gap(found, by_hand) < ROUNDING
+
+
+@pytest.mark.parametrize("shift", [None, -0.3], ids=["first update", "later update"])
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda a: f"{a.name}-{a.beta}")
+def test_leaving_out_what_has_no_advantage_changes_no_gradient(algorithm, shift, monkeypatch):
+    """Each group has a rollout whose reward is the mean, and one group is flat."""
+    policy = load()
+    policy.hold_reference()
+    groups = rolled_out(policy)
+    groups[0] = replace(groups[0], rollouts=tuple(scored(r, 1.0) for r in groups[0].rollouts))
+    packed, whole_parts = [], steps._parts
+
+    def counted(*arguments, skips_idle: bool) -> list[steps.Part]:
+        parts = whole_parts(*arguments, skips_idle=skips_idle)
+        packed.append(sum(len(part.experience) for part in parts))
+        return parts
+
+    monkeypatch.setattr(steps, "_parts", counted)
+    skipping = gradients(policy, groups, monkeypatch, algorithm=algorithm, shift=shift)
+    some = packed[-1]
+    monkeypatch.setattr(steps, "_parts", lambda *arguments, skips_idle: counted(*arguments, skips_idle=False))
+    computing = gradients(policy, groups, monkeypatch, algorithm=algorithm, shift=shift)
+    has_penalty_in_loss = algorithm.beta != 0 and algorithm.penalty_in == "loss"
+    assert some == packed[-1] if has_penalty_in_loss else some < packed[-1]
+    assert sum(float(g.norm()) for g in computing.values()) > 0
+    assert gap(computing, skipping) < ROUNDING
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda a: f"{a.name}-{a.beta}")

@@ -45,8 +45,7 @@ class ZScore:
         difference_G, n_known = differences(rewards)
         if not difference_G.any():
             return difference_G
-        variance = math.fsum(difference_G**2) / (n_known - 1 if self.is_unbiased else n_known)
-        return difference_G / (math.sqrt(variance) + self.eps)
+        return difference_G / (deviation(difference_G, n_known, is_unbiased=self.is_unbiased) + self.eps)
 
 
 def mean_only(rewards: Sequence[float | None]) -> np.ndarray:
@@ -71,6 +70,13 @@ def differences(rewards: Sequence[float | None]) -> tuple[np.ndarray, int]:
         if reward is not None:
             difference_G[i] = float(reward) - mean
     return difference_G, len(known)
+
+
+def deviation(difference: np.ndarray, n: int, *, is_unbiased: bool) -> float:
+    """The standard deviation from `n` values' distances to their mean (zeros for what is unknown); 0 of fewer than two."""
+    if n < 2:
+        return 0.0
+    return math.sqrt(math.fsum(difference**2) / (n - 1 if is_unbiased else n))
 
 
 def require_eps(eps: float) -> None:

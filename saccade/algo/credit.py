@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from saccade.algo.advantages import Advantage, ZScore, differences, mean_only, require_eps
+from saccade.algo.advantages import Advantage, ZScore, deviation, differences, mean_only, require_eps
 from saccade.core.rollout import Group, Rollout
 from saccade.core.sample import Sample
 
@@ -59,7 +59,7 @@ class BatchScaled:
     def __call__(self, groups: Sequence[Group], costs: Costs | None = None) -> list[Credit]:
         rewards = _net(groups, costs)
         difference, n = differences([reward for row in rewards for reward in row])
-        scale = _std(difference, n, self.is_unbiased) + self.eps
+        scale = deviation(difference, n, is_unbiased=self.is_unbiased) + self.eps
         return [_over(mean_only(row), scale) for row in rewards]
 
 
@@ -85,7 +85,7 @@ class PerReward:
         is_known = [[rollout.reward is not None for rollout in group.rollouts] for group in groups]
         pairs = zip((known for row in is_known for known in row), (total for row in sums for total in row), strict=True)
         difference, n = differences([total if known else None for known, total in pairs])
-        scaled = iter(_over(difference, _std(difference, n, self.is_unbiased) + self.eps))
+        scaled = iter(_over(difference, deviation(difference, n, is_unbiased=self.is_unbiased) + self.eps))
         rows = [np.array([next(scaled) for _ in row]) for row in sums]
         return [row if total.any() else np.zeros(len(row)) for row, total in zip(rows, sums, strict=True)]
 
@@ -139,7 +139,7 @@ class BatchWhitened:
         if len(every) < 2 or every.max() == every.min():
             return [[np.zeros(r.n_sampled) for r in group.rollouts] for group in groups]
         mean = math.fsum(every) / len(every)
-        scale = _std(every - mean, len(every), self.is_unbiased) + self.eps
+        scale = deviation(every - mean, len(every), is_unbiased=self.is_unbiased) + self.eps
         return [
             [
                 np.zeros(rollout.n_sampled) if token_T is None else (token_T - mean) / scale
@@ -159,8 +159,8 @@ class StepRewards:
     """
 
     term: str
-    eps: float = 1e-6
-    is_unbiased: bool = True
+    eps: float = 1e-6  # C as ZScore
+    is_unbiased: bool = True  # C
 
     def __post_init__(self) -> None:
         require_eps(self.eps)
@@ -246,12 +246,6 @@ def _net(groups: Sequence[Group], costs: Costs | None) -> list[tuple[float | Non
         tuple(None if r is None else float(r) - math.fsum(cost_T) for r, cost_T in zip(group.rewards, row, strict=True))
         for group, row in zip(groups, costs, strict=True)
     ]
-
-
-def _std(difference: np.ndarray, n: int, is_unbiased: bool) -> float:
-    if n < 2:
-        return 0.0
-    return math.sqrt(math.fsum(difference**2) / (n - 1 if is_unbiased else n))
 
 
 def _over(difference: np.ndarray, scale: float) -> np.ndarray:

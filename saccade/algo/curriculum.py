@@ -32,11 +32,11 @@ class Curriculum:
     """
 
     by: str = "accuracy"
-    target: float | Schedule = 0.5
-    width: float = 0.25
-    mix: float = 0.3
-    prior: float = 0.5
-    memory: float = 0.5
+    target: float | Schedule = 0.5  # O
+    width: float = 0.25  # O
+    mix: float = 0.3  # O
+    prior: float = 0.5  # O
+    memory: float = 0.5  # O
 
     def __post_init__(self) -> None:
         is_sound = 0 < self.mix <= 1 and self.width > 0 and 0 <= self.memory < 1 and 0 <= self.prior <= 1

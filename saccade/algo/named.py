@@ -120,8 +120,7 @@ def reinforce_pp(
     beta: Beta = 0.01,  # P in general; 0.001 for mathematics
     eps: float = 1e-8,  # I the paper names none
 ) -> Algorithm:
-    """REINFORCE++ (2501.03262): k1 in the reward of each token, whitened over the tokens of the batch, PPO's clip.
-    """
+    """REINFORCE++ (2501.03262): k1 in the reward of each token, whitened over the tokens of the batch, PPO's clip."""
     return Algorithm(
         name="reinforce_pp",
         credit=BatchWhitened(eps=eps),

@@ -8,8 +8,8 @@
 
 A function returns a Score, a number, a bool, or None where it cannot tell. It may be async: all rollouts of a step are then
 awaited together, so that a judge can answer in batches. It may name what it needs as keywords: `progress` (training
-progress, 0 to 1) and `pieces` (`pieces(rollout.token_T)` is the text that each token adds, for rewards of single steps). With `@reward(scope="group")` it sees a whole Group and returns one
-value per sibling.
+progress, 0 to 1) and `pieces` (`pieces(rollout.token_T)` is the text that each token adds, for rewards of single steps).
+With `@reward(scope="group")` it sees a whole Group and returns one value per sibling.
 """
 
 from __future__ import annotations

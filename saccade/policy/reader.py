@@ -163,7 +163,7 @@ class Reader:
         if decoder != "ByteLevel":
             raise UnsupportedModel(
                 f"this model's tokenizer decodes by {decoder}, and single tokens have a text of their own with ByteLevel "
-                "only; leave the triggers of evaluations empty"
+                "only; leave the triggers of evaluations empty, and let no reward call `pieces`"
             )
         return frozenset(i for i, token in self.tokenizer.added_tokens_decoder.items() if token.special)
 

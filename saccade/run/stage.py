@@ -104,7 +104,7 @@ class RL:
     limit: int | Schedule | None = None
     updates_per_rollout: int = 1
     curriculum: Curriculum | None = None
-    max_unscored_share: float = 0.2
+    max_unscored_share: float = 0.2  # O
     reference: Literal["stage", "base"] = "stage"
     sync_every: int = 0
     sync_mix: float = 0.6  # C TRL, every 512 steps
