@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from saccade.core.reward import RewardError, weighted
 from saccade.core.rollout import Group, Rollout, Score, Stop
 from saccade.core.sample import Message, Sample
-from saccade.recipes.reason_rft.matching import Pairs, pair_up
-from saccade.recipes.reason_rft.rewards import (
+from saccade.rewards.papers.reason_rft.matching import Pairs, pair_up
+from saccade.rewards.papers.reason_rft import (
     FULL_ONLY,
     PARTIAL,
     PENALTY,
@@ -30,8 +30,8 @@ from saccade.recipes.reason_rft.rewards import (
     reasoning_steps,
     released_accuracy,
 )
-from saccade.rewards.read import Call
-from saccade.rewards.symbolic import is_equal
+from saccade.rewards.read.calls import Call
+from saccade.rewards.answers.symbolic import is_equal
 
 needs_math_verify = pytest.mark.skipif(
     importlib.util.find_spec("math_verify") is None, reason="math-verify is an optional extra"

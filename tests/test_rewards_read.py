@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saccade.rewards import symbolic
-from saccade.rewards.read import calls, first_section, last_section, layout, number, numbers
-from saccade.rewards.symbolic import SymbolicError, is_equal
+from saccade.rewards.answers import symbolic
+from saccade.rewards.read.calls import calls
+from saccade.rewards.read.numbers import number, numbers
+from saccade.rewards.read.tags import first_section, last_section, layout
+from saccade.rewards.answers.symbolic import SymbolicError, is_equal
 
 needs_math_verify = pytest.mark.skipif(
     importlib.util.find_spec("math_verify") is None, reason="math-verify is an optional extra"
@@ -40,13 +42,13 @@ TAGGED = st.lists(
     ],
 )
 def test_sections(text, first, last):
-    assert (first_section(text, "answer"), last_section(text, "answer")) == (first, last)
+    assert (first_section(text, "answer").value, last_section(text, "answer").value) == (first, last)
 
 
 @given(TAGGED)
 def test_first_section_is_the_lazy_regular_expression(text):
     match = re.search(r"<answer>(.*?)</answer>", text, re.DOTALL)
-    assert first_section(text, "answer") == (match.group(1).strip() if match else None)
+    assert first_section(text, "answer").value == (match.group(1).strip() if match else None)
 
 
 @given(TAGGED)
@@ -54,16 +56,16 @@ def test_first_section_is_the_lazy_regular_expression(text):
 def test_layout_is_the_lazy_full_match(text):
     for candidate in (text, f"<think>{text}</answer>", f"<think>{text}</think><answer>{text}</answer>"):
         match = re.fullmatch(r"<think>(.*?)</think>\s*<answer>(.*?)</answer>", candidate, re.DOTALL)
-        assert layout(candidate, "think", "answer") == (match.groups() if match else None)
+        assert layout(candidate, "think", "answer").value == (match.groups() if match else None)
 
 
 def test_layout_of_four_blocks_wants_their_order():
     text = "<summary>s</summary>\n<caption>c</caption><think>t</think> <answer>a</answer>"
-    assert layout(text, "summary", "caption", "think", "answer") == ("s", "c", "t", "a")
-    assert layout(text, "caption", "summary", "think", "answer") is None
-    assert layout(text, "think", "answer") is None
-    assert layout("<a></a>", "a") == ("",)
-    assert layout("<a></", "a") is None
+    assert layout(text, "summary", "caption", "think", "answer").value == ("s", "c", "t", "a")
+    assert layout(text, "caption", "summary", "think", "answer").value is None
+    assert layout(text, "think", "answer").value is None
+    assert layout("<a></a>", "a").value == ("",)
+    assert layout("<a></", "a").value is None
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,7 @@ def test_layout_of_four_blocks_wants_their_order():
     ],
 )  # fmt: skip
 def test_number(text, value):
-    assert number(text) == value
+    assert number(text).value == value
 
 
 def test_numbers():

@@ -79,6 +79,14 @@ class Box:
         return self.x1 <= point.x <= self.x2 and self.y1 <= point.y <= self.y2
 
 
+@dataclass(frozen=True)
+class Labelled:
+    """A box and what is in it: one object of a detection task, found or gold."""
+
+    label: str
+    box: Box
+
+
 Shape = TypeVar("Shape", Box, Point)
 
 

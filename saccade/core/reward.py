@@ -30,28 +30,42 @@ class RewardError(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Reward:
-    """A named reward function. `scope` says whether it sees one Rollout or the whole Group of siblings."""
+    """A named reward function.
+
+    `scope` says whether it sees one Rollout or the whole Group of siblings. `best` is what a perfect answer earns, which
+    `saccade check` asks of the gold answers; None where there is no such figure, as for what compares siblings.
+    """
 
     name: str
     function: Callable[..., Any]
     scope: Literal["rollout", "group"] = "rollout"
+    best: float | None = 1.0
 
     def __call__(self, subject: Rollout | Group, **options: Any) -> Any:
         return self.function(subject, **options)
 
+    @property
+    def wants(self) -> frozenset[str]:
+        """Names of what the function asks to be offered: its own `wants`, else its parameters."""
+        declared = getattr(self.function, "wants", None)
+        return frozenset(inspect.signature(self.function).parameters if declared is None else declared)
+
+    def offer(self, subject: Rollout | Group, **offered: Any) -> Any:
+        """Call the function with what it wants of `offered`."""
+        wanted = self.wants
+        return self.function(subject, **{name: value for name, value in offered.items() if name in wanted})
+
     async def scores(self, group: Group, **offered: Any) -> list[Score]:
         """One Score per sibling. RewardError, naming function and row, when the function raises or answers nonsense."""
-        wanted = inspect.signature(self.function).parameters
-        options = {name: value for name, value in offered.items() if name in wanted}
         try:
             if self.scope == "group":
-                values = await _value(self.function(group, **options))
+                values = await value_of(self.offer(group, **offered))
             else:
-                values = await asyncio.gather(*(_value(self.function(r, **options)) for r in group.rollouts))
+                values = await asyncio.gather(*(value_of(self.offer(r, **offered)) for r in group.rollouts))
             if not isinstance(values, Sequence) or len(values) != len(group.rollouts):
                 got = len(values) if isinstance(values, Sequence) else type(values).__name__
                 raise ValueError(f"must return one value per sibling ({len(group.rollouts)}), got {got}")
-            return [_as_score(value) for value in values]
+            return [as_score(value) for value in values]
         except Exception as error:
             raise RewardError(f"reward {self.name!r} failed on row {group.sample.id!r}: {error!r}") from error
 
@@ -101,11 +115,13 @@ class Rewards:
         return math.fsum(score.weight * score.value for score in scores)
 
 
-def reward(function: Callable | None = None, *, name: str | None = None, scope: str = "rollout") -> Any:
-    """Make a Reward of a function; usable bare (`@reward`) or with options (`@reward(scope="group")`)."""
+def reward(
+    function: Callable | None = None, *, name: str | None = None, scope: str = "rollout", best: float | None = 1.0
+) -> Any:
+    """Make a Reward of a function; usable bare (`@reward`) or with options (`@reward(scope="group", best=None)`)."""
 
     def make(function: Callable) -> Reward:
-        return Reward(name=name or function.__name__, function=function, scope=scope)
+        return Reward(name=name or function.__name__, function=function, scope=scope, best=best)
 
     return make if function is None else make(function)
 
@@ -115,11 +131,13 @@ def weighted(*terms: tuple[Reward, float]) -> Rewards:
     return Rewards(tuple(Term(reward, float(weight)) for reward, weight in terms))
 
 
-async def _value(result: Any) -> Any:
+async def value_of(result: Any) -> Any:
+    """The result, awaited where it has to be."""
     return await result if inspect.isawaitable(result) else result
 
 
-def _as_score(value: Any) -> Score:
+def as_score(value: Any) -> Score:
+    """A number, bool or None as a Score. ValueError where the value is not finite."""
     score = value if isinstance(value, Score) else Score(value)
     if score.value is not None:  # also out of NumPy's and torch's scalars
         score = replace(score, value=float(score.value))

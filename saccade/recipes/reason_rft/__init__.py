@@ -9,8 +9,8 @@ checked (stage 2), and generalises better to shifted test sets than a model that
     saccade train reason_rft --model Qwen/Qwen2-VL-2B-Instruct --data Reason-RFT-CoT-Dataset --with task=counting
 
 Variants are the paper's arms: `reason_rft` (CoT-SFT on a few, then RL), `rft_zero` (RL alone), `cot_sft` (SFT on all chains of
-thought), `ans_sft` (SFT on all answers). Everything but the numbers below stands in `prompts.py` (questions), `rewards.py`
-(rewards and what they depart in) and `saccade/data/reason_rft.py` (the published on-disk format).
+thought), `ans_sft` (SFT on all answers). Everything but the numbers below stands in `prompts.py` (questions),
+`saccade/rewards/papers/reason_rft/` (rewards and what they depart in) and `saccade/data/reason_rft.py` (the on-disk format).
 
 Departs:
 - Sampling draws from the whole distribution. The original truncates it (top_p 0.9, top_k 50) but takes log-probs of the
@@ -40,7 +40,7 @@ from saccade.data.miniature.cache import miniature
 from saccade.data.reason_rft import files, read
 from saccade.policy.spec import LoRA, ModelSpec, Optimization, Sampling
 from saccade.recipes.reason_rft.prompts import ask
-from saccade.recipes.reason_rft.rewards import (
+from saccade.rewards.papers.reason_rft import (
     FULL_ONLY,
     PARTIAL,
     PENALTY,
@@ -142,7 +142,7 @@ def recipe(
     """Reason-RFT with the paper's numbers, or the miniature's for the embedded model.
 
     `data` is a folder in the published format (train_jsons, test_jsons, images); None writes the embedded miniature.
-    `spatial` is what a partly right call earns (rewards.py), `terms` adds the optional reasoning-step and length rewards, and
+    `spatial` is what a partly right call earns, `terms` adds the optional reasoning-step and length rewards, and
     `lora` trains adapters of that rank instead of all weights (0).
     """
     numbers = MINIATURE if model == "tiny" else PAPER

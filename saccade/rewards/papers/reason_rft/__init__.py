@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 from saccade.core.reward import Reward, reward
 from saccade.core.rollout import Group, Rollout, Score
-from saccade.recipes.reason_rft.judges import (
+from saccade.rewards.papers.reason_rft.graders import (
     FULL_ONLY,
     PARTIAL,
     PENALTY,
@@ -34,15 +34,15 @@ from saccade.recipes.reason_rft.judges import (
     Credits,
     Discrete,
     FunctionCalls,
-    Judge,
+    Grader,
     Mathematical,
     Same,
     SameValue,
     gold_of,
     same_text_or_number,
 )
-from saccade.rewards.read import first_section, layout
-from saccade.rewards.symbolic import is_equal
+from saccade.rewards.read.tags import first_section, layout
+from saccade.rewards.answers.symbolic import is_equal
 
 __all__ = [
     "FULL_ONLY",
@@ -71,7 +71,7 @@ def format_of(*tags: str) -> Reward:
 
     @reward(name="format")
     def format_is_right(rollout: Rollout) -> Score:
-        is_right = layout(rollout.text, *tags) is not None
+        is_right = layout(rollout.text, *tags).value is not None
         return Score(float(is_right), f"{'is' if is_right else 'is not'} {' then '.join(tags)}")
 
     return format_is_right
@@ -83,11 +83,11 @@ caption_format_reward = format_of("summary", "caption", "think", "answer")  # C 
 
 def accuracy(
     *,
-    counting: Judge = Discrete(),  # P, C
-    structure: Judge = Mathematical(),  # P
-    spatial: Judge = FunctionCalls(),  # C full credit only
+    counting: Grader = Discrete(),  # P, C
+    structure: Grader = Mathematical(),  # P
+    spatial: Grader = FunctionCalls(),  # C full credit only
 ) -> Reward:
-    """The accuracy reward of the three tasks. Replace a judge for another variant:
+    """The accuracy reward of the three tasks. Replace a grader for another variant:
 
     >>> accuracy(spatial=FunctionCalls(credits=PARTIAL))
     """
@@ -146,7 +146,7 @@ class ShorterIsBetter:
         scores = []
         for rollout, length in zip(group.rollouts, length_G, strict=True):
             short = 0.5 - (length - shortest) / (longest - shortest)
-            is_right = same_text_or_number(first_section(rollout.text, "answer") or "", gold_of(rollout))
+            is_right = same_text_or_number(first_section(rollout.text, "answer").value or "", gold_of(rollout))
             why = f"{length} characters, {shortest} to {longest}, {'right' if is_right else 'wrong'}"
             scores.append(Score(self.scale * (short if is_right else min(0.0, short)), why))
         return scores

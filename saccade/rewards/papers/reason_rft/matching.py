@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from saccade.rewards.read import Call
+from saccade.rewards.read.calls import Call
 
 
 class Pairs(NamedTuple):

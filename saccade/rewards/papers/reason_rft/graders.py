@@ -1,6 +1,6 @@
-"""How Reason-RFT judges an answer: as a string, as a number within a tolerance, as a set of function calls.
+"""How Reason-RFT grades an answer: as a string, as a number within a tolerance, as a set of function calls.
 
-A judge is called with a Rollout and returns a Score. `rollout.sample.target` is the gold string, with or without its
+A grader is called with a Rollout and returns a Score. `rollout.sample.target` is the gold string, with or without its
 <answer> tags; the prediction is the first answer block, over several lines too (# C). A gold that cannot be read gives
 Score(None). Marks: # P paper, # C released code, # I inferred, # O ours.
 """
@@ -12,18 +12,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from saccade.core.rollout import Rollout, Score
-from saccade.recipes.reason_rft.matching import pair_up
-from saccade.rewards.read import calls, first_section, number
+from saccade.rewards.papers.reason_rft.matching import pair_up
+from saccade.rewards.read.calls import calls
+from saccade.rewards.read.numbers import number
+from saccade.rewards.read.tags import first_section
 
-Judge = Callable[[Rollout], Score]
+Grader = Callable[[Rollout], Score]
 Same = Callable[[str, str], bool]
 """(text of the model, gold) -> whether they say the same."""
 
 
 def same_text_or_number(a: str, b: str) -> bool:
     """Whether two stripped texts are equal, or two plain numbers of equal value."""
-    value = number(a)
-    return a == b or (value is not None and value == number(b))
+    value = number(a).value
+    return a == b or (value is not None and value == number(b).value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,7 @@ class Discrete:
     untagged: Same | None = None
 
     def __call__(self, rollout: Rollout) -> Score:
-        gold, answer = gold_of(rollout), first_section(rollout.text, "answer")
+        gold, answer = gold_of(rollout), first_section(rollout.text, "answer").value
         if not gold:
             return Score(None, "the gold answer is empty")
         if answer is None:
@@ -67,8 +69,8 @@ class Mathematical:
             raise ValueError(f"the tolerance needs 0 <= full < none, got full={self.full}, none={self.none}")
 
     def __call__(self, rollout: Rollout) -> Score:
-        gold, answer = gold_of(rollout), first_section(rollout.text, "answer") or ""
-        value, target = number(answer), number(gold)
+        gold, answer = gold_of(rollout), first_section(rollout.text, "answer").value or ""
+        value, target = number(answer).value, number(gold).value
         if value is None or target is None:
             return Discrete(untagged=self.untagged)(rollout)
         return Score(self.closeness(value, target), f"{_short(answer)} for {_short(gold)}")
@@ -117,7 +119,7 @@ class FunctionCalls:
         gold = set(calls(gold_of(rollout)))
         if not gold:
             return Score(None, "the gold answer holds no func(object, value)")
-        answer = first_section(rollout.text, "answer")
+        answer = first_section(rollout.text, "answer").value
         if answer is None and not self.reads_untagged:
             return Score(0.0, "no answer block")
         written = calls(rollout.text if answer is None else answer)
@@ -144,7 +146,7 @@ class SameValue:
     same: Same = same_text_or_number
 
     def __call__(self, rollout: Rollout) -> Score:
-        gold, answer = gold_of(rollout), first_section(rollout.text, "answer")
+        gold, answer = gold_of(rollout), first_section(rollout.text, "answer").value
         if not gold:
             return Score(None, "the gold answer is empty")
         answer = rollout.text.strip() if answer is None else answer
@@ -153,24 +155,24 @@ class SameValue:
 
 @dataclass(frozen=True, kw_only=True)
 class ByKind:
-    """The judge that the sample's kind asks for. ValueError for a kind that Reason-RFT does not have."""
+    """The grader that the sample's kind asks for. ValueError for a kind that Reason-RFT does not have."""
 
-    counting: Judge
-    structure: Judge
-    spatial: Judge
+    counting: Grader
+    structure: Grader
+    spatial: Grader
 
     def __call__(self, rollout: Rollout) -> Score:
-        judges = {"counting": self.counting, "structure": self.structure, "spatial": self.spatial}
+        graders = {"counting": self.counting, "structure": self.structure, "spatial": self.spatial}
         kind = rollout.sample.kind
-        if kind not in judges:
-            raise ValueError(f"sample {rollout.sample.id!r} is of kind {kind!r}; Reason-RFT has {', '.join(judges)}")
-        return judges[kind](rollout)
+        if kind not in graders:
+            raise ValueError(f"sample {rollout.sample.id!r} is of kind {kind!r}; Reason-RFT has {', '.join(graders)}")
+        return graders[kind](rollout)
 
 
 def gold_of(rollout: Rollout) -> str:
     """The stripped gold string, out of its <answer> tags where it has them; empty where there is none."""
     target = "" if rollout.sample.target is None else str(rollout.sample.target)
-    inside = first_section(target, "answer")
+    inside = first_section(target, "answer").value
     return target.strip() if inside is None else inside
 
 

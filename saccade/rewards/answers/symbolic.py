@@ -24,7 +24,7 @@ import time
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
-from saccade.rewards.read import number
+from saccade.rewards.read.numbers import number
 
 SECONDS = 2.0  # O ordinary comparisons take a few milliseconds
 START_SECONDS = 60.0  # O importing sympy takes a second; a busy machine may need many
@@ -42,7 +42,7 @@ def is_equal(text: str, gold: str, *, seconds: float = SECONDS) -> bool:
     text, gold = text.strip(), gold.strip()
     if text == gold:
         return True
-    a, b = number(text), number(gold)
+    a, b = number(text).value, number(gold).value
     if a is not None and b is not None:
         return round(a, 6) == round(b, 6)  # C math-verify's own rounding
     return _worker.ask(text, gold, seconds)

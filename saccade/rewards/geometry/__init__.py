@@ -1,0 +1,1 @@
+"""Boxes, detections, masks and paths against their gold."""
