@@ -19,7 +19,7 @@ from saccade.algo.corrections import TruncatedRatio
 from saccade.algo.named import ALGORITHMS, grpo
 from saccade.algo.replay import SelectiveReplay
 from saccade.core.reward import reward, weighted
-from saccade.core.rollout import Rollout
+from saccade.core.rollout import Rollout, Score
 from saccade.run.folder import RunFolder
 from saccade.run.train import train
 from saccade.run.watches import WATCHES
@@ -42,9 +42,9 @@ def pattern(key: str) -> re.Pattern[str]:
 
 
 @reward
-def accuracy(rollout: Rollout) -> bool:
+def accuracy(rollout: Rollout) -> Score:
     """Right for about half of the answers, so that groups differ and something is learned."""
-    return sum(rollout.token_T) % 2 == 0
+    return Score(float(sum(rollout.token_T) % 2 == 0), route="parity")
 
 
 def test_every_metric_is_documented_and_every_documented_metric_is_written(tmp_path):

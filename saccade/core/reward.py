@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from saccade.core.rollout import Group, Rollout, Score
+from saccade.core.sample import Sample
 
 
 class RewardError(RuntimeError):
@@ -43,6 +44,11 @@ class Reward:
 
     def __call__(self, subject: Rollout | Group, **options: Any) -> Any:
         return self.function(subject, **options)
+
+    def best_for(self, sample: Sample) -> float | None:
+        """`best` where one reward serves all samples; the function's own `best_for` where samples take several routes."""
+        own = getattr(self.function, "best_for", None)
+        return self.best if own is None else own(sample)
 
     @property
     def wants(self) -> frozenset[str]:

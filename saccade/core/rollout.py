@@ -31,13 +31,15 @@ class Score:
     """What one reward thought of one rollout. None means it could not tell: absent is not zero.
 
     `steps` are the parts of a process reward: (which sampled token ends the step, counted from 0; the step's own score).
-    `weight` is the term's in the rollout's reward; a weighted sum sets it.
+    `weight` is the term's in the rollout's reward; a weighted sum sets it. `route` names what decided, where a reward has
+    several ways to decide (rewards/mix.py).
     """
 
     value: float | None
     why: str = ""
     steps: tuple[tuple[int, float], ...] = ()
     weight: float = 1.0
+    route: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

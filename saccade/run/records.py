@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from saccade.core.picture import Picture
-from saccade.core.rollout import Group
+from saccade.core.rollout import Group, Score
 
 
 def rollout_rows(
@@ -40,9 +40,14 @@ def rollout_rows(
                 "tokens": rollout.n_sampled,
                 "stop": str(rollout.stop),
                 "reward": plain(rollout.reward),
-                "scores": {name: {"value": plain(s.value), "why": s.why} for name, s in rollout.scores.items()},
+                "scores": {name: _score(score) for name, score in rollout.scores.items()},
                 "advantage": None if advantage is None else plain(float(advantage)),
             }
+
+
+def _score(score: Score) -> dict[str, Any]:
+    row = {"value": plain(score.value), "why": score.why}
+    return {**row, "route": score.route} if score.route else row
 
 
 def plain(value: Any) -> Any:

@@ -19,7 +19,7 @@ from saccade.algo.named import sft
 from saccade.algo.schedules import Schedule, at, values_of
 from saccade.algo.surrogates import needs_fresh
 from saccade.core.reward import Rewards
-from saccade.core.rollout import Group, Rollout, Stop
+from saccade.core.rollout import Group, Rollout, Score, Stop
 from saccade.core.sample import DataError, Sample, Task
 from saccade.policy.spec import Optimization, Sampling
 from saccade.run.memory import Memory
@@ -227,6 +227,7 @@ def rollout_metrics(groups: Sequence[Group], rewards: Rewards) -> dict[str, floa
     for name in rewards.names:
         values = [r.scores[name].value for r in rollouts if r.scores[name].value is not None]
         metrics[f"reward/{name}"] = fmean(values) if values else 0.0
+        metrics |= _route_metrics(name, [r.scores[name] for r in rollouts])
     spreads = [pstdev(rewards_G) for g in groups if len(rewards_G := [r for r in g.rewards if r is not None]) > 1]
     metrics["rollout/group_std"] = fmean(spreads) if spreads else 0.0
     metrics["rollout/flat_groups"] = fmean(group.is_flat for group in groups)
@@ -236,6 +237,17 @@ def rollout_metrics(groups: Sequence[Group], rewards: Rewards) -> dict[str, floa
     metrics["rollout/entropy"] = -fmean(logps) if logps else 0.0
     metrics["rollout/unscored"] = 1 - len(known) / len(rollouts)
     return metrics
+
+
+def _route_metrics(name: str, scores: Sequence[Score]) -> dict[str, float]:
+    """Of a term that decides in several ways: how often each did, and the mean of what it gave."""
+    found: dict[str, float] = {}
+    for route in sorted({score.route for score in scores} - {""}):
+        values = [score.value for score in scores if score.route == route]
+        known = [value for value in values if value is not None]
+        found[f"reward/{name}/{route}"] = fmean(known) if known else 0.0
+        found[f"route/{name}/{route}"] = len(values) / len(scores)
+    return found
 
 
 def _require_samples(stage: str, task: Task) -> None:
