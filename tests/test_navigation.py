@@ -8,8 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saccade.core.picture import Frame, Point
+from saccade.core.picture import Box, Frame, Point
+from saccade.core.rollout import Rollout
 from saccade.rewards.geometry.paths import Raster, fly, means, overall
+from saccade.rewards.papers import flightgpt
+from saccade.rewards.papers.flightgpt import Destination
+from saccade.rewards.published import Example
 
 # CityNav
 
@@ -94,3 +98,171 @@ def test_map_and_world():
 def test_map_and_world_there_and_back(x, y):
     raster = Raster(left=-37.25, top=1234.5)
     assert raster.to_world(raster.to_pixel(x, y)) == pytest.approx((x, y), abs=1e-6)
+
+
+# FlightGPT
+
+SIZE = (2000, 1600)
+TARGET = Destination(
+    target=Point(1000, 800, Frame.PIXEL),
+    landmarks=(Box(900, 700, 1100, 900, Frame.PIXEL), Box(0, 0, 100, 100, Frame.PIXEL)),
+)
+
+
+def flown(
+    answer: str = '{"target_location": [1000, 800]}',
+    think: str = '{"landmark_bbox": [900, 700, 1100, 900]}',
+    *,
+    gold: object = TARGET,
+    model_size: tuple[int, int] | None = None,
+) -> Rollout:
+    text = f"<think>{think}</think>\n<answer>{answer}</answer>"
+    return Example(text=text, target=gold, size=SIZE, model_size=model_size).rollout()
+
+
+def at(distance: float) -> Rollout:
+    return flown(f'{{"target_location": [{1000 + distance}, 800]}}')
+
+
+@pytest.mark.parametrize("as_released", [False, True])
+@pytest.mark.parametrize(
+    ("distance", "value"),
+    [(0, 1), (150, 1), (200, 1), (250, 0.606531), (300, 0.367879), (400, 0.135335), (500, 0.049787), (800, 0.002479), (801, 0)],
+)
+def test_goal_falls_off_beyond_twenty_metres(distance, value, as_released):
+    assert flightgpt.goal(as_released=as_released)(at(distance)).value == pytest.approx(value, abs=1e-6)
+
+
+def total(rollout: Rollout, *, as_released: bool = False) -> float:
+    terms = (flightgpt.goal, flightgpt.landmark, flightgpt.format)
+    return sum(make(as_released=as_released)(rollout).value for make in terms)
+
+
+@pytest.mark.parametrize("as_released", [False, True])
+def test_a_hit_with_its_landmark_and_format_earns_three(as_released):
+    assert total(flown(), as_released=as_released) == 3
+
+
+def test_no_answer_earns_nothing_even_by_the_corner():
+    corner = Destination(target=Point(100, 100, Frame.PIXEL), landmarks=TARGET.landmarks)
+    silent = flown("I cannot tell", "hm", gold=corner)
+    assert flightgpt.goal()(silent).value == 0
+    assert flightgpt.goal(as_released=True)(silent).value == 1  # as if it had said [0, 0]
+
+
+def test_the_target_of_the_answer_counts_and_not_a_provisional_one():
+    changed_its_mind = flown(think='first {"target_location": [1000, 800]}, no', answer='{"target_location": [10, 10]}')
+    assert flightgpt.goal()(changed_its_mind).value == 0
+    assert flightgpt.goal(as_released=True)(changed_its_mind).value == 1
+    came_round = flown(think='first {"target_location": [10, 10]}, no')
+    assert flightgpt.goal()(came_round).value == 1
+    assert flightgpt.goal(as_released=True)(came_round).value == 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"target_location":[1000,800]}',
+        '{"target_location": [1000.4, 799.8]}',
+        '```json\n{"target_location": [\n  1000,\n  800\n]}\n```',
+        "{'target_location': [1000, 800]}",
+        '{"target_location": [1e3, +800]}',
+    ],
+)
+def test_any_way_of_writing_a_target_is_read(answer):
+    rollout = flown(answer)
+    assert flightgpt.goal()(rollout).value == 1
+    assert flightgpt.format()(rollout).value == 1
+    assert flightgpt.goal(as_released=True)(rollout).value == 0
+    assert flightgpt.format(as_released=True)(rollout).value == 0.75
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["[1000, 800]", '{"target_location": [1000]}', '{"target_location": [1000, 800, 1]}', '{"target_location": ["x", "y"]}',
+     '{"target_location": [1e999, 800]}', '{"target_location": [' + "9" * 5000 + ", 800]}", '{"target_location": 1000, 800}'],
+)  # fmt: skip
+def test_what_is_no_target_earns_nothing(answer):
+    assert flightgpt.goal()(flown(answer)).value == 0
+    assert flightgpt.format()(flown(answer)).value == 0.75
+    assert flightgpt.goal(as_released=True)(flown(answer)).value == 0  # 1281 px from [0, 0]
+
+
+def test_landmark_takes_the_best_of_the_gold_ones():
+    half = flown(think='{"landmark_bbox": [1000, 700, 1200, 900]}')
+    assert flightgpt.landmark()(half).value == pytest.approx(1 / 3)
+    assert flightgpt.landmark()(flown(think='{"landmark_bbox": [0, 0, 100, 100]}')).value == 1
+
+
+def test_a_landmark_in_the_answer_is_none_of_the_reasoning():
+    late = flown(think="hm", answer='{"landmark_bbox": [900, 700, 1100, 900], "target_location": [1000, 800]}')
+    assert flightgpt.landmark()(late).value == 0
+    assert flightgpt.landmark(as_released=True)(late).value == 1
+    assert flightgpt.format()(late).value == flightgpt.format(as_released=True)(late).value == 0.75
+
+
+@pytest.mark.parametrize(
+    ("b", "ours", "released"),
+    [
+        ((10, 0, 20, 10), 0, 0),  # side by side
+        ((9, 0, 19, 10), 10 / 190, 0),  # one pixel wide: lost by the -1 and the strict comparison
+        ((8, 0, 18, 10), 20 / 180, 20 / 180),  # two: the +1 gives it back
+        ((0, 0, 10, 10), 1, 1),
+        ((5, 5, 5, 5), 0, 0),
+        ((10, 10, 0, 0), 0, 0),
+    ],
+)
+def test_released_iou_loses_what_is_one_pixel_wide(b, ours, released):
+    a, b = Box(0, 0, 10, 10, Frame.PIXEL), Box(*b, Frame.PIXEL)
+    assert a.iou(b) == pytest.approx(ours)
+    assert flightgpt.released_iou(a, b) == pytest.approx(released)
+
+
+def test_released_iou_of_two_empty_boxes_divides_by_nothing():
+    empty = Box(3, 3, 3, 3, Frame.PIXEL)
+    assert flightgpt.released_iou(empty, empty) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('<think>{"landmark_bbox": [1, 2, 3, 4]}</think><answer>{"target_location": [5, 6]}</answer>', 1),
+        ('<answer>{"target_location": [5, 6]}</answer> and <think>{"landmark_bbox": [1, 2, 3, 4]}</think>!', 1),
+        ('<think>so</think><answer>{"target_location": [5, 6]}</answer>', 0.75),
+        ("<think>so</think><answer>there</answer>", 0.5),
+        ('<think>{"landmark_bbox": [1, 2, 3, 4]}</think>', 0.25),
+        ('<answer>{"target_location": [5, 6]}</answer>', 0.25),
+        ('{"target_location": [5, 6]}', 0),
+        ("", 0),
+    ],
+)
+@pytest.mark.parametrize("as_released", [False, True])
+def test_format_comes_in_quarters(text, value, as_released):
+    assert flightgpt.format(as_released=as_released)(Example(text=text, target=TARGET).rollout()).value == value
+
+
+def test_a_target_in_the_models_frame_is_measured_in_the_maps_pixels():
+    """Seen at half its size, the map's (1000, 800) is (500, 400); 200 px of the map are 100 there."""
+    seen = flown('{"target_location": [600, 400]}', '{"landmark_bbox": [450, 350, 550, 450]}', model_size=(1000, 800))
+    assert flightgpt.goal(frame=Frame.MODEL)(seen).value == 1
+    assert flightgpt.goal(frame=Frame.MODEL)(flown('{"target_location": [625, 400]}', model_size=(1000, 800))).value == (
+        pytest.approx(0.606531, abs=1e-6)
+    )
+    assert flightgpt.landmark(frame=Frame.MODEL)(seen).value == 1
+    assert flightgpt.goal()(seen).value < 0.1
+
+
+def test_golds_that_cannot_be_read_are_not_zero():
+    assert flightgpt.goal()(flown(gold="[1000, 800]")).value is None
+    bare = Destination(target=TARGET.target)
+    assert flightgpt.landmark()(flown(gold=bare)).value is None
+    assert flightgpt.goal()(flown(gold=bare)).value == 1
+
+
+def test_destinations_are_read_from_the_released_rows():
+    row = {"target_position": [1000, 800], "landmark_bbox": [[900, 700, 1100, 900], [0, 0, 100, 100]]}
+    assert Destination.of(row) == TARGET
+    with pytest.raises(KeyError):
+        Destination.of({"target_position": [1, 2]})
+    with pytest.raises(ValueError, match="share one frame"):
+        Destination(target=Point(0, 0, Frame.PIXEL), landmarks=(Box(0, 0, 1, 1, Frame.UNIT),))
