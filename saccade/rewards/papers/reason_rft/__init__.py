@@ -41,6 +41,7 @@ from saccade.rewards.papers.reason_rft.graders import (
     gold_of,
     same_text_or_number,
 )
+from saccade.rewards.published import Example, published
 from saccade.rewards.read.tags import first_section, layout
 from saccade.rewards.answers.symbolic import is_equal
 
@@ -63,6 +64,8 @@ __all__ = [
     "released_accuracy",
 ]
 
+SYSTEM = "Reason-RFT"
+
 _STEP = re.compile(r"Step [0-9]++:|^[0-9]++\.|\n[-*]|First,|Second,|Next,|Finally,", re.MULTILINE)
 
 
@@ -81,6 +84,26 @@ format_reward = format_of("think", "answer")  # P, C
 caption_format_reward = format_of("summary", "caption", "think", "answer")  # C the released research variant
 
 
+@published(
+    formula="1 if the whole text is a think block, whitespace, an answer block; else 0",
+    source="P, C",
+    target="not read",
+    example=Example(text="<think>3+4=7</think>\n<answer>7</answer>", target="7"),
+)
+def format() -> Reward:
+    """The default format reward, `format_reward`."""
+    return format_reward
+
+
+@published(
+    formula="by kind: counting, equal strings; structure, a letter or a number within a cosine tolerance of 5 to 20 %; spatial, "
+    "variety / max(|P|, |S|) * credits of the paired calls",
+    source="P, C",
+    target="the gold string, with or without answer tags",
+    released="`released_accuracy`: no tolerance, and a text without tags may match by math-verify",
+    changed="no answer block is 0; calls are paired best, not in hash order; a gold of 0 can be met",
+    example=Example(text="<think>3+4=7</think><answer>7</answer>", target="7", kind="counting"),
+)
 def accuracy(
     *,
     counting: Grader = Discrete(),  # P, C
@@ -111,6 +134,18 @@ def evaluation(*, same: Same = same_text_or_number) -> Reward:
     value = SameValue(same=same)
     spatial = FunctionCalls(credits=PARTIAL, punishes_repeats=False, reads_untagged=True)
     return accuracy(counting=value, structure=value, spatial=spatial)
+
+
+@published(
+    formula="min(1, k / 3) for k step markers",
+    source="C",
+    target="not read",
+    changed="nothing; it counts markers, not steps, and is easily gamed",
+    example=Example(text="Step 1: look. Step 2: count. Finally, answer.", target="7"),
+)
+def steps() -> Reward:
+    """The optional reasoning-step reward, `reasoning_steps`."""
+    return reasoning_steps
 
 
 @reward
@@ -152,6 +187,12 @@ class ShorterIsBetter:
         return scores
 
 
+@published(
+    formula="scale * l if right, scale * min(0, l) if wrong; l = 0.5 - (length - shortest) / (longest - shortest) among siblings",
+    source="C",
+    target="the gold string",
+    changed="it begins at a third of the training; the released code at global step 800",
+)
 def length_reward(*, scale: float = 0.05, starts_at: float = 1 / 3) -> Reward:
     """The optional length term, over a group; see ShorterIsBetter."""
-    return Reward(name="length", function=ShorterIsBetter(scale=scale, starts_at=starts_at), scope="group")
+    return Reward(name="length", function=ShorterIsBetter(scale=scale, starts_at=starts_at), scope="group", best=None)
