@@ -3,8 +3,8 @@
     >>> pairwise_iou([Box(0, 0, 2, 2, Frame.PIXEL)], [Box(1, 0, 3, 2, Frame.PIXEL), Box(2, 0, 4, 2, Frame.PIXEL)])
     array([[0.33333333, 0.        ]])
 
-The functions of boxes refuse mixed frames with a TypeError; those of arrays take (x1, y1, x2, y2) rows in one frame. A box whose
-corners are swapped has width or height 0, and boxes that only touch do not overlap. N, M: boxes.
+The functions of boxes refuse mixed frames with a TypeError; those of arrays take (x1, y1, x2, y2) rows in one frame. A box with
+swapped corners has width or height 0, and boxes that only touch do not overlap. N, M: boxes.
 """
 
 from __future__ import annotations
