@@ -21,23 +21,15 @@ from saccade.policy.spec import ModelSpec
 
 def load_model(spec: ModelSpec) -> tuple[nn.Module, Any, Family]:
     """(model, processor, family) of a spec, frozen, adapted and placed as it says."""
-    path = str(TINY) if spec.path == "tiny" else spec.path
-    if Path(path, "adapter_config.json").exists():
-        raise UnsupportedModel(f"{path} is an adapter, not a whole model; `saccade export` its run, or give the base model")
-    try:
-        # Without an explicit no, transformers would ask on the terminal whether to run the checkpoint's own code.
-        config = AutoConfig.from_pretrained(path, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, StrictDataclassError) as error:
-        raise UnsupportedModel(_why_no_config(path, error)) from error
-    family = family_of(config)
+    path = _path(spec)
+    _, family = _config(path)
     # Weights that will train in float32 are not rounded to bfloat16 on the way.
     dtype = torch.float32 if spec.dtype == "bfloat16" and spec.lora is None else getattr(torch, spec.dtype)
     try:
         model, found = AutoModelForImageTextToText.from_pretrained(
             path, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True
         )
-        processor = AutoProcessor.from_pretrained(path)
-    except (OSError, ValueError, ImportError, SafetensorError) as error:
+    except _CANNOT_LOAD as error:
         raise UnsupportedModel(f"the {family.name} checkpoint {path} cannot be loaded: {_first_line(error)}") from error
     # transformers would go on with random weights in their place.
     absent = sorted(found["missing_keys"]) + sorted(name for name, *_ in found["mismatched_keys"])
@@ -46,10 +38,42 @@ def load_model(spec: ModelSpec) -> tuple[nn.Module, Any, Family]:
             f"the {family.name} checkpoint {path} lacks {len(absent)} of its weights or has them in another shape than its "
             f"config.json says, the first is {absent[0]}"
         )
+    _, processor, _ = load_processor(spec)
+    return prepare(model.to(_device(spec.device)), family, spec=spec), processor, family
+
+
+def load_processor(spec: ModelSpec) -> tuple[Any, Any, Family]:
+    """(config, processor, family) of a spec: all that reading samples takes, and no weights."""
+    path = _path(spec)
+    config, family = _config(path)
+    try:
+        processor = AutoProcessor.from_pretrained(path)
+    except _CANNOT_LOAD as error:
+        raise UnsupportedModel(f"the {family.name} checkpoint {path} cannot be loaded: {_first_line(error)}") from error
     if not (hasattr(processor, "tokenizer") and hasattr(processor, "image_processor")):
         raise UnsupportedModel(f"the {family.name} checkpoint {path} has no image processor; add its preprocessor files")
     _bound_pixels(processor, spec, family)
-    return prepare(model.to(_device(spec.device)), family, spec=spec), processor, family
+    return config, processor, family
+
+
+_CANNOT_LOAD = (OSError, ValueError, ImportError, SafetensorError)
+
+
+def _path(spec: ModelSpec) -> str:
+    """Where the checkpoint is. UnsupportedModel for adapters alone."""
+    path = str(TINY) if spec.path == "tiny" else spec.path
+    if Path(path, "adapter_config.json").exists():
+        raise UnsupportedModel(f"{path} is an adapter, not a whole model; `saccade export` its run, or give the base model")
+    return path
+
+
+def _config(path: str) -> tuple[Any, Family]:
+    try:
+        # Without an explicit no, transformers would ask on the terminal whether to run the checkpoint's own code.
+        config = AutoConfig.from_pretrained(path, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, StrictDataclassError) as error:
+        raise UnsupportedModel(_why_no_config(path, error)) from error
+    return config, family_of(config)
 
 
 def silence_progress_bars() -> None:
@@ -98,13 +122,16 @@ def _in_float32(module: nn.Module, inputs: Any, output: torch.Tensor) -> torch.T
     return output.float()
 
 
-def vision_token_ids(model: nn.Module, tokenizer: Any) -> set[int]:
-    """Every id that stands for or wraps a picture or video; a policy that samples one would break its own positions."""
+def vision_token_ids(config: Any, tokenizer: Any, *, n_logits: int | None = None) -> set[int]:
+    """Every id that stands for or wraps a picture or video; a policy that samples one would break its own positions.
+
+    Of those that the model has logits for, where `n_logits` says how many it has.
+    """
     ids = {i for token, i in tokenizer.get_added_vocab().items() if VISION_TOKEN.search(token)}
-    for key, value in model.config.to_dict().items():
+    for key, value in config.to_dict().items():
         if re.fullmatch(r"(image|video|vision_start|vision_end)_token_(id|index)", key) and isinstance(value, int):
             ids.add(value)
-    return {i for i in ids if i < model.get_output_embeddings().weight.shape[0]}
+    return {i for i in ids if n_logits is None or i < n_logits}
 
 
 def _with_lora(model: nn.Module, family: Family, spec: ModelSpec) -> nn.Module:

@@ -1,6 +1,7 @@
 """How one checkpoint reads a sample: its processor, its chat template, its positions, and the checks that pictures survive.
 
-    reader = Reader(processor, config=model.config, family=family, forbidden=ids)
+    reader = Reader(processor, config=model.config, family=family, forbidden=ids)     # of a model that is loaded
+    reader = Reader.of(ModelSpec(path="Qwen/Qwen2.5-VL-3B-Instruct"))                 # without its weights
     prompt = reader.encode(sample)           # token ids, positions and picture tensors, once per sample
 """
 
@@ -17,6 +18,8 @@ from saccade.core.pack import Branch, Prompt
 from saccade.core.picture import Picture
 from saccade.core.sample import Sample
 from saccade.policy.families import Family, UnsupportedModel
+from saccade.policy.loading import load_processor, vision_token_ids
+from saccade.policy.spec import ModelSpec
 
 # Encoded prompts that are kept: at most this many bytes of picture tensors.
 CACHED_BYTES = 2**31
@@ -42,6 +45,12 @@ class Reader:
         self._encoded: dict[tuple, Prompt] = {}
         self._encoded_bytes = 0
 
+    @classmethod
+    def of(cls, spec: ModelSpec) -> Reader:
+        """The reader of a checkpoint, without its weights. UnsupportedModel in one sentence where it cannot be had."""
+        config, processor, family = load_processor(spec)
+        return cls(processor, config=config, family=family, forbidden=sorted(vision_token_ids(config, processor.tokenizer)))
+
     def encode(self, sample: Sample) -> Prompt:
         """The sample's messages as this model reads them, with the generation prompt; kept for the next time.
 
@@ -50,14 +59,15 @@ class Reader:
         # By content, not by id: two stages may ask the same problem in different words.
         asked = tuple((m.role, *(p if isinstance(p, str) else (p.sha,) for p in m.parts)) for m in sample.messages)
         if asked not in self._encoded:
-            prompt = self._encode(sample)
+            prompt = self.read(sample)
             self._encoded_bytes += _bytes(prompt)
             while self._encoded and self._encoded_bytes > CACHED_BYTES:
                 self._encoded_bytes -= _bytes(self._encoded.pop(next(iter(self._encoded))))
             self._encoded[asked] = prompt
         return self._encoded[asked]
 
-    def _encode(self, sample: Sample) -> Prompt:
+    def read(self, sample: Sample) -> Prompt:
+        """What `encode` gives, computed anew and not kept."""
         encoded = self.processed(sample)
         token_P = encoded["input_ids"][0]
         features = {key: value for key, value in encoded.items() if key not in TEXT_KEYS}
@@ -101,6 +111,11 @@ class Reader:
                 f"sample {sample.id!r}: the prompt holds {tokens} image tokens but its {len(sample.pictures)} pictures "
                 f"become {vectors} vectors; look for image tokens in the text, or a processor of another model"
             )
+
+    @property
+    def context(self) -> int | None:
+        """The most tokens of a prompt with its answer that the model knows positions for; None where it does not say."""
+        return getattr(self.config.get_text_config(), "max_position_embeddings", None)
 
     @property
     def image_token(self) -> int:

@@ -48,7 +48,8 @@ class TransformersPolicy:
         self.model, self.processor, self.family, self.spec = model, processor, family, spec
         self.device = next(model.parameters()).device
         self.tokenizer = processor.tokenizer
-        forbidden = sorted(vision_token_ids(self._hf, self.tokenizer))
+        n_logits = self._hf.get_output_embeddings().weight.shape[0]
+        forbidden = sorted(vision_token_ids(self._hf.config, self.tokenizer, n_logits=n_logits))
         self.forbidden = torch.tensor(forbidden, dtype=torch.long, device=self.device)
         self.end = torch.tensor(sorted(_end_ids(self._hf, self.tokenizer)), dtype=torch.long, device=self.device)
         self.reader = Reader(processor, config=self._hf.config, family=family, forbidden=forbidden)
