@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +31,7 @@ from saccade.core.picture import Box, Frame, Point, Shape
 from saccade.core.reward import Reward
 from saccade.core.rollout import Rollout, Score
 from saccade.rewards.published import Example, published
+from saccade.rewards.read.literals import keyed
 from saccade.rewards.read.numbers import number
 from saccade.rewards.read.reading import Reading
 from saccade.rewards.read.tags import first_section, last_section
@@ -41,9 +41,6 @@ SYSTEM = "FlightGPT"
 FULL_PX = 200.0  # C 20 m, the radius of success
 NONE_PX = 800.0  # C inclusive
 SCALE_PX = 100.0  # C
-
-_NUMBER = r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?"
-_RELEASED_NUMBER = r"[0-9]++"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,12 +65,14 @@ class Destination:
 
 def target_location(text: str, *, frame: Frame = Frame.PIXEL) -> Reading[Point]:
     """The last "target_location": [x, y] of the last answer block."""
-    return last_section(text, "answer").then(lambda block: _last(block, _TARGET)).then(lambda xy: Reading(Point(*xy, frame)))
+    found = last_section(text, "answer").then(lambda block: _last(block, "target_location", 2))
+    return found.then(lambda xy: Reading(Point(*xy, frame)))
 
 
 def landmark_bbox(text: str, *, frame: Frame = Frame.PIXEL) -> Reading[Box]:
     """The last "landmark_bbox": [x1, y1, x2, y2] of the last think block."""
-    return last_section(text, "think").then(lambda block: _last(block, _LANDMARK)).then(lambda c: Reading(Box(*c, frame)))
+    found = last_section(text, "think").then(lambda block: _last(block, "landmark_bbox", 4))
+    return found.then(lambda corners: Reading(Box(*corners, frame)))
 
 
 def nearness(distance: float) -> float:
@@ -134,12 +133,11 @@ class Format:
     def __call__(self, rollout: Rollout) -> Score:
         section = first_section if self.as_released else last_section
         think, answer = section(rollout.text, "think"), section(rollout.text, "answer")
-        find = _first if self.as_released else _last
-        place, target = (_RELEASED_LANDMARK, _RELEASED_TARGET) if self.as_released else (_LANDMARK, _TARGET)
+        find = _released if self.as_released else _last
         parts = {
             "both blocks": (0.5, think.value is not None and answer.value is not None),
-            "a landmark in think": (0.25, think.then(lambda block: find(block, place)).value is not None),
-            "a target in answer": (0.25, answer.then(lambda block: find(block, target)).value is not None),
+            "a landmark in think": (0.25, think.then(lambda block: find(block, "landmark_bbox", 4)).value is not None),
+            "a target in answer": (0.25, answer.then(lambda block: find(block, "target_location", 2)).value is not None),
         }
         missing = [name for name, (_, is_there) in parts.items() if not is_there]
         return Score(math.fsum(worth for worth, is_there in parts.values() if is_there), f"lacks {', '.join(missing) or 'nothing'}")
@@ -201,38 +199,39 @@ def released_iou(a: Box, b: Box) -> float:
     return both / union if union else 0.0
 
 
-def _keyed(key: str, count: int, *, figure: str, quote: str, open: str, comma: str, close: str) -> re.Pattern[str]:
-    figures = comma.join([f"({figure})"] * count)
-    return re.compile(f"{quote}{key}{quote}\\s*+:\\s*+{open}{figures}{close}")
+def _last(block: str, key: str, count: int) -> Reading[Sequence[float]]:
+    """The `count` numbers of the last list under this key."""
+    found = keyed(block, [key])
+    if not found:
+        return Reading(None, f"no list under {key}")
+    values = found[-1]
+    is_list = isinstance(values, list) and len(values) == count
+    if not is_list or not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+        return Reading(None, f"what stands under {key} is not {count} numbers")
+    return Reading([float(value) for value in values])
 
 
-_OURS = {"figure": _NUMBER, "quote": "[\"']", "open": r"\[\s*+", "comma": r"\s*+,\s*+", "close": r"\s*+\]"}
-_RELEASED = {"figure": _RELEASED_NUMBER, "quote": '"', "open": r"\[", "comma": ", ", "close": r"\]"}
-_TARGET, _RELEASED_TARGET = (_keyed("target_location", 2, **form) for form in (_OURS, _RELEASED))
-_LANDMARK, _RELEASED_LANDMARK = (_keyed("landmark_bbox", 4, **form) for form in (_OURS, _RELEASED))
-
-
-def _last(text: str, pattern: re.Pattern[str]) -> Reading[Sequence[float]]:
-    return _figures(next(iter(deque(pattern.finditer(text), maxlen=1)), None))
-
-
-def _first(text: str, pattern: re.Pattern[str]) -> Reading[Sequence[float]]:
-    return _figures(pattern.search(text))
-
-
-def _figures(found: re.Match[str] | None) -> Reading[Sequence[float]]:
+def _released(block: str, key: str, count: int) -> Reading[Sequence[float]]:
+    """The first such list as the released pattern has it: whole numbers without signs, a comma and one space between. # C"""
+    found = _RELEASED[key].search(block)
     if found is None:
-        return Reading(None, "no list of numbers under its key")
+        return Reading(None, f"no list under {key}")
     values = [number(figure).value for figure in found.groups()]
     return Reading(None, "a number beyond all bounds") if None in values else Reading(values)
 
 
+_RELEASED = {
+    key: re.compile(rf'"{key}"\s*+:\s*+\[{", ".join(["([0-9]++)"] * count)}\]')
+    for key, count in (("target_location", 2), ("landmark_bbox", 4))
+}
+
+
 def _released_target(text: str) -> Reading[Point]:
-    return Reading(Point(*(_first(text, _RELEASED_TARGET).value or (0.0, 0.0)), Frame.PIXEL))
+    return Reading(Point(*(_released(text, "target_location", 2).value or (0.0, 0.0)), Frame.PIXEL))
 
 
 def _released_landmark(text: str) -> Reading[Box]:
-    return _first(text, _RELEASED_LANDMARK).then(lambda corners: Reading(Box(*corners, Frame.PIXEL)))
+    return _released(text, "landmark_bbox", 4).then(lambda corners: Reading(Box(*corners, Frame.PIXEL)))
 
 
 def _gold(rollout: Rollout) -> Destination | None:
