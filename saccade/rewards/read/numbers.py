@@ -182,7 +182,7 @@ _COMMON_UNIT = "°[CF]?|(?:" + "|".join(map(re.escape, sorted(_COMMON, key=len, 
 
 def _quantity_pattern(sign: str, unit: str) -> re.Pattern[str]:
     return re.compile(
-        rf"(?=[-+.0-9$€£¥₹U])(?P<sign>{sign})?(?P<currency>{_CURRENCY})?\s?(?P<inner>(?<=[$€£¥₹])[+-])?{_VALUE}"
+        rf"(?=[-+$€£¥₹US ]{{0,6}}+\.?[0-9])(?P<sign>{sign})?(?P<currency>{_CURRENCY})?\s?(?P<inner>(?<=[$€£¥₹])[+-])?{_VALUE}"
         rf"(?:\s?(?P<percent>%|percent\b)|\s?(?P<unit>{unit}))?"
     )
 
