@@ -1,0 +1,53 @@
+r"""The rule of a rule-based verifier: whether an answer and the gold say the same, as words, as a number or as a formula.
+
+    >>> says_the_same("The Eiffel tower.", "eiffel tower"), says_the_same("0.5", r"\frac{1}{2}"), says_the_same("not 8", "8")
+    (1.0, 1.0, 0.0)
+
+math-verify alone finds a value inside any prose, so that "it cannot be 8" is 8. Here it is asked only where the answer has no
+words but those of the gold and of mathematics.
+"""
+
+from __future__ import annotations
+
+import re
+
+from saccade.rewards.answers.numeric import is_close
+from saccade.rewards.answers.symbolic import is_equal
+from saccade.rewards.answers.text import same_normalised
+from saccade.rewards.read.latex import plain
+
+MAX_FORMULA = 500  # O characters; no gold formula of the data sets comes near
+
+_FORMULA = re.compile(r"[0-9\\=^√π∞]")
+_LATEX = re.compile(r"[\\^=<>]")
+_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}+")
+_MATHEMATICS = frozenset("sin cos tan cot sec csc log ln exp sqrt pi or and infty text mathrm frac".split())
+
+
+def says_the_same(text: str, gold: str) -> float:
+    """1 if the answer is the gold: the same words, or the same number, or, where the gold is a formula, its value; else 0.
+
+    Words are compared normalised, without articles. Brackets matter in formulas: [0, 1] is not (0, 1). Needs math-verify for
+    formulas that differ as text (SymbolicError without it).
+    """
+    text, gold = text.strip(), gold.strip()
+    if text == gold:
+        return 1.0
+    if not _FORMULA.search(gold):
+        return same_normalised(text, gold, drop_articles=True)
+    if len(text) > MAX_FORMULA or len(gold) > MAX_FORMULA:
+        return 0.0
+    if plain(text).casefold() == plain(gold).casefold() or is_close(text, gold):
+        return 1.0
+    return float(is_formula(text, gold) and is_equal(_as_latex(text), _as_latex(gold)))
+
+
+def is_formula(text: str, gold: str) -> bool:
+    """Whether the text is a formula and no prose: it has no words but those of mathematics and of the gold."""
+    words = set(map(str.lower, _WORD.findall(text)))
+    return words <= _MATHEMATICS | set(map(str.lower, _WORD.findall(gold)))
+
+
+def _as_latex(text: str) -> str:
+    """LaTeX with dollar signs around it, as math-verify reads it only where it is marked; plain "9pi" as it is."""
+    return f"${text}$" if _LATEX.search(text) and "$" not in text and "\\boxed" not in text else text
