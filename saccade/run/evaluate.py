@@ -13,6 +13,7 @@ from saccade.core.reward import Reward, Rewards, Term
 from saccade.core.rollout import Group
 from saccade.core.sample import Sample, Task
 from saccade.policy.spec import Sampling
+from saccade.run.ask import asking
 from saccade.run.critical import critical_metrics, require_triggers
 from saccade.run.stats import mean_interval, pass_at_k
 
@@ -144,7 +145,7 @@ def _answers(
     groups = policy.sample(samples, n=n, sampling=evaluation.sampling(temperature), seed=seed)
     names = {reward.name: reward for reward in (evaluation.score, *evaluation.shares)}
     rewards = Rewards(tuple(Term(reward, 1.0) for reward in names.values()))
-    return asyncio.run(rewards.score(groups, progress=1.0, pieces=policy.pieces))
+    return asyncio.run(rewards.score(groups, progress=1.0, pieces=policy.pieces, ask=asking(policy, seed=seed)))
 
 
 def _values(group: Group, name: str) -> tuple[float, ...]:

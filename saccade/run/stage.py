@@ -22,6 +22,7 @@ from saccade.core.reward import Rewards
 from saccade.core.rollout import Group, Rollout, Score, Stop
 from saccade.core.sample import DataError, Sample, Task
 from saccade.policy.spec import Optimization, Sampling
+from saccade.run.ask import asking
 from saccade.run.memory import Memory
 from saccade.run.seeds import derive, next_indices
 
@@ -194,7 +195,8 @@ class RL:
             seed=derive(seed, self.name, step, purpose),
         )
         sampled = time.perf_counter()
-        groups = asyncio.run(self.rewards.score(groups, progress=progress, pieces=policy.pieces))
+        ask = asking(policy, seed=derive(seed, self.name, step, f"ask {number}"))
+        groups = asyncio.run(self.rewards.score(groups, progress=progress, pieces=policy.pieces, ask=ask))
         seconds["time/sample"] += sampled - start
         seconds["time/score"] += time.perf_counter() - sampled
         return groups

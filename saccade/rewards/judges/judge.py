@@ -31,11 +31,7 @@ SHOWN = 500  # characters of a reply that a Score keeps
 
 
 class JudgeFailed(RuntimeError):
-    """A judge gave no usable answer; the message says why, in one sentence. `is_final`: asking again is of no use."""
-
-    def __init__(self, why: str, *, is_final: bool = False) -> None:
-        super().__init__(why)
-        self.is_final = is_final
+    """A judge gave no usable answer; the message says why, in one sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
