@@ -26,7 +26,7 @@ TOKENS = 65_536  # O prompt and answer tokens, padding included, of one batch
 
 
 class CannotRead(ValueError):
-    """A conversation that this model cannot answer: it has pictures, or is too long. The message says which."""
+    """A conversation that this model cannot answer; the message says why."""
 
 
 class TextJudge:
@@ -39,8 +39,10 @@ class TextJudge:
             )
         self.model, self.tokenizer, self.tokens = model.eval(), tokenizer, tokens
         self.device = next(model.parameters()).device
-        specials = sorted({token.content for token in tokenizer.added_tokens_decoder.values()}, key=len, reverse=True)
-        self._special = re.compile("|".join(map(re.escape, specials)) or r"(?!)")
+        # Tokens that chat templates use are not always marked as special; runs of spaces are tokens that change nothing.
+        added = {i: token.content for i, token in tokenizer.added_tokens_decoder.items() if len(token.content.strip()) > 1}
+        self._special_ids = set(added) - {tokenizer.unk_token_id}
+        self._special = re.compile("|".join(map(re.escape, sorted(added.values(), key=len, reverse=True))) or r"(?!)")
         ends = model.generation_config.eos_token_id
         ends = ends if isinstance(ends, list) else [ends]
         self.ends = sorted({i for i in (*ends, tokenizer.eos_token_id) if i is not None})
@@ -75,12 +77,18 @@ class TextJudge:
         if any(isinstance(part, Picture) for message in messages for part in message.parts):
             return CannotRead("the question has pictures, and the judge reads text only")
         chat = [{"role": m.role, "content": self._special.sub(_broken, m.text)} for m in messages]
+        for message in chat:  # a tokenizer that normalises text may find further ones
+            if not self._special_ids.isdisjoint(self._ids(message["content"])):
+                return CannotRead("the question's text holds special tokens of the judge")
         text = self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = self._ids(text)
         most = getattr(self.model.config, "max_position_embeddings", None)
         if most is not None and len(ids) + max_tokens > most:
             return CannotRead(f"the question has {len(ids)} tokens; with {max_tokens} for the answer the judge reads at most {most}")
         return ids
+
+    def _ids(self, text: str) -> list[int]:
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
     def _batches(self, rows: dict[int, list[int]], max_tokens: int) -> Iterator[list[int]]:
         """Rows that are answered together: of similar lengths, and within the token budget with their padding."""
