@@ -19,7 +19,8 @@ from saccade.rewards.read.latex import plain
 MAX_FORMULA = 500  # O characters; no gold formula of the data sets comes near
 
 _FORMULA = re.compile(r"[0-9\\=^√π∞]")
-_LATEX = re.compile(r"[\\^=<>]")
+_ROOT = re.compile(r"(?<![\\A-Za-z])sqrt\s?\((?P<inner>[^()]{1,200})\)")
+_COMMAND = re.compile(r"(?<![\\A-Za-z])(?:pi|sin|cos|tan|cot|sec|csc|log|ln|exp|infty)(?![A-Za-z])")
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}+")
 _MATHEMATICS = frozenset("sin cos tan cot sec csc log ln exp sqrt pi or and infty text mathrm frac".split())
 
@@ -49,5 +50,12 @@ def is_formula(text: str, gold: str) -> bool:
 
 
 def _as_latex(text: str) -> str:
-    """LaTeX with dollar signs around it, as math-verify reads it only where it is marked; plain "9pi" as it is."""
-    return f"${text}$" if _LATEX.search(text) and "$" not in text and "\\boxed" not in text else text
+    r"""The formula as LaTeX between dollar signs, where alone math-verify reads it: "sqrt(8) pi" as $\sqrt{8} \pi $."""
+    if "$" in text or "\\boxed" in text:
+        return text
+    text = _ROOT.sub(r"\\sqrt{\g<inner>}", text)
+    return f"${_COMMAND.sub(_with_backslash, text)}$"
+
+
+def _with_backslash(match: re.Match[str]) -> str:
+    return f"\\{match[0]} "
