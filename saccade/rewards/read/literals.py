@@ -96,6 +96,12 @@ def fences(text: str, language: str | None = "json") -> list[str]:
     ]
 
 
+def likely(text: str) -> list[str]:
+    """The parts of a text in which its answer stands, the likeliest first: the last fence marked json, or the last one; the text."""
+    marked = fences(text, "json") or fences(text, None)
+    return [*marked[-1:], text]
+
+
 _FENCE = re.compile(r"```[ \t]*+([A-Za-z][\w+-]*+(?=[\s\[{(]))?((?:[^`]++|`(?!``))*+)(?:```|\Z)")
 
 # A bracket that something which can stand in a container follows.
@@ -161,7 +167,7 @@ class _Search:
         self.text = text
         self.why = "no list or dict"
         self._parts = MAX_PARTS
-        self._again = 4 * len(text) + 20_000  # O characters read in vain
+        self._again = 2 * len(text) + 20_000  # O characters read in vain
         self._again_fast = -1 if _UNSAFE.search(text) else len(text) + 3_000  # the same of the C parser
 
     @property
