@@ -38,24 +38,12 @@ def choice(text: str, options: str | Iterable[str] | Mapping[str, str] = "ABCD")
     options, more than 64, or two that differ in case only.
     """
     words = dict(options) if isinstance(options, Mapping) else dict.fromkeys(options, "")
+    ways = _ways(tuple(words))
     text = _cut(text.translate(_WIDE).strip())
     if not text:
         return Reading(None, "the text is empty")
-    ways = _ways(tuple(words))
-    if (in_box := boxed(text).value) is not None and in_box != text:
-        in_box = choice(in_box, options)
-        if in_box.value is not None:
-            return in_box
-    named = next(filter(None, _named(text, ways)), set())
-    if len(named) > 1:
-        return Reading(None, f"several options are named: {', '.join(sorted(named))}")
-    said = _by_words(_without_label(text, tuple(words)), words)
-    if not named:
-        return said
-    letter = next(option for option in words if option.upper() in named)
-    if said.value not in (None, letter):
-        return Reading(None, f"names {letter} with the words of {said.value}")
-    return Reading(letter)
+    in_box = boxed(text).then(lambda content: _choice(content, words, ways))
+    return _choice(text, words, ways) if in_box.value is None else in_box
 
 
 def yes_no(text: str) -> Reading[bool]:
@@ -71,6 +59,19 @@ def yes_no(text: str) -> Reading[bool]:
         if said:
             return Reading("yes" in said)
     return Reading(None, "says neither yes nor no")
+
+
+def _choice(text: str, words: Mapping[str, str], ways: tuple[re.Pattern[str], ...]) -> Reading[str]:
+    named = next(filter(None, _named(text, ways)), set())
+    if len(named) > 1:
+        return Reading(None, f"several options are named: {', '.join(sorted(named))}")
+    said = _by_words(_without_label(text, tuple(words)), words)
+    if not named:
+        return said
+    letter = next(option for option in words if option.upper() in named)
+    if said.value not in (None, letter):
+        return Reading(None, f"names {letter} with the words of {said.value}")
+    return Reading(letter)
 
 
 def _cut(text: str) -> str:
