@@ -1,4 +1,4 @@
-"""The command line: `saccade list | show | train | eval | export`."""
+"""The command line: `saccade list | show | check | train | eval | export`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ examples:
   saccade train --resume runs/reason_rft-2026-11-20-1      go on where a run was stopped
   saccade train reason_rft --algorithm dapo                the same with another algorithm
   saccade show reason_rft                                  its stages and numbers, and where each number comes from
+  saccade check reason_rft --data path/                    rewards, gold answers and pictures, before a run: no model needed
   saccade export runs/reason_rft-2026-11-20-1 --to my-model
 """
 
@@ -47,6 +48,11 @@ def _parser() -> argparse.ArgumentParser:
 
     show = commands.add_parser("show", help="a recipe's stages, rewards and numbers, and where each comes from")
     _add_recipe(show)
+
+    check = commands.add_parser("check", help="are rewards, gold answers and pictures sound? no model needed; 0 sound, 1 not")
+    _add_recipe(check)
+    check.add_argument("--rows", type=int, metavar="N", help="look at so many rows of each set, drawn by the seed (default: all)")
+    check.add_argument("--json", type=Path, metavar="FILE", help="write every finding with all its row ids, too")
 
     train = commands.add_parser("train", help="train a recipe, or resume a run")
     _add_recipe(train, is_optional=True)

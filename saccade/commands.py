@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ class UsageError(ValueError):
 def run(options: argparse.Namespace) -> int:
     """Carry out the parsed command line; the exit status."""
     try:
-        _COMMANDS[options.command](options)
+        return _COMMANDS[options.command](options) or 0
     except KeyboardInterrupt:
         hint = "; `saccade train --resume RUN` goes on from the last checkpoint" if options.command == "train" else ""
         print(f"\nsaccade: stopped{hint}", file=sys.stderr)
@@ -31,7 +32,6 @@ def run(options: argparse.Namespace) -> int:
             raise
         print(f"saccade: {error}", file=sys.stderr)
         return 2 if isinstance(error, (UsageError, catalog.UnknownRecipe)) else 1
-    return 0
 
 
 def _is_expected(error: Exception) -> bool:
@@ -71,6 +71,31 @@ def show(options: argparse.Namespace) -> None:
     from saccade.run.show import shown
 
     print(shown(_recipe(_request(options)), catalog.module(options.recipe)))
+
+
+def check(options: argparse.Namespace) -> int:
+    """Hold a recipe's rewards and data against what they claim, without a model's weights; 0 if they are sound, else 1."""
+    import json
+
+    from saccade.policy.loading import silence_progress_bars
+    from saccade.run.check import check as check_recipe
+    from saccade.run.check.printing import print_checked
+
+    if options.rows is not None and options.rows < 1:
+        raise UsageError(f"--rows must be at least 1, got {options.rows}")
+    if options.json is not None and not options.json.resolve().parent.is_dir():
+        raise UsageError(f"--json {options.json}: there is no folder {options.json.resolve().parent}")
+    silence_progress_bars()
+    begin = time.perf_counter()
+    recipe = _recipe(_request(options))
+    shows = sys.stderr.isatty()
+    checked = check_recipe(recipe, rows=options.rows, say=lambda name: shows and print(f"\r\033[Kchecking {name}", end="", file=sys.stderr))
+    if shows:
+        print("\r\033[K", end="", file=sys.stderr)
+    if options.json is not None:
+        options.json.write_text(json.dumps(checked.as_dict(), indent=1) + "\n", encoding="utf-8")
+    print_checked(checked, seconds=time.perf_counter() - begin)
+    return 0 if checked.is_sound else 1
 
 
 def train(options: argparse.Namespace) -> None:
@@ -158,7 +183,7 @@ def export(options: argparse.Namespace) -> None:
     print(f"{checkpoint.name} of {options.run} is now an ordinary Hugging Face checkpoint in {options.to}")
 
 
-_COMMANDS = {"list": list_recipes, "show": show, "train": train, "eval": evaluate, "export": export}
+_COMMANDS = {"list": list_recipes, "show": show, "check": check, "train": train, "eval": evaluate, "export": export}
 
 
 _SETTINGS = {"--model": "model", "--data": "data", "--with": "options", "--algorithm": "algorithm", "--set": "settings", "--seed": "seed"}

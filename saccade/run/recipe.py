@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from saccade.core.sample import Sample
 from saccade.policy.spec import ModelSpec
 from saccade.run.choice import Choice
 from saccade.run.evaluate import Evaluation
@@ -29,7 +30,8 @@ class Recipe:
 
     Every `checkpoint_every` steps, and where a stage ends, the selecting evaluations are measured and a checkpoint is
     written. `choose` says which checkpoint is handed over (choice.py), such as Highest("eval/counting-val/sampled"); None
-    takes the last. `seed` decides everything random in the run.
+    takes the last. `seed` decides everything random in the run. `gold_answer` writes the answer to a sample that deserves full
+    marks, for `saccade check` to hold the rewards against; None takes the samples' solutions.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Recipe:
     checkpoint_every: int = 20
     choose: Choice | None = None
     seed: int = 0
+    gold_answer: Callable[[Sample], str | None] | None = None
 
     def __post_init__(self) -> None:
         for kind, names in (("stage", [s.name for s in self.stages]), ("evaluation", [e.name for e in self.evaluations])):

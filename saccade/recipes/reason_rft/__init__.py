@@ -148,7 +148,9 @@ def recipe(
     numbers = MINIATURE if model == "tiny" else PAPER
     folder = miniature("reason_rft") if data is None else Path(data)
     tasks = _tasks(folder, task)
-    rows = {name: list(_task(folder, name, "train")) for name in tasks}
+    read_in = {name: _task(folder, name, "train") for name in tasks}
+    bad_rows = tuple(row for name in tasks for row in read_in[name].bad_rows)
+    rows = {name: list(read_in[name]) for name in tasks}
     kept_back = {name: max(1, min(numbers.held_out, len(samples) // 5)) for name, samples in rows.items()}  # O
     held = {name: samples[-kept_back[name] :] for name, samples in rows.items()}
     train = {name: _without_pictures_of(held[name], samples[: -kept_back[name]]) for name, samples in rows.items()}
@@ -156,13 +158,29 @@ def recipe(
         name="reason_rft" if variant == "reason_rft" else f"reason_rft-{variant}",
         about=ABOUT[variant],
         model=_model(model, lora),
-        stages=_stages(variant, train, numbers, _rewards(spatial, terms)),
+        stages=tuple(
+            replace(stage, task=replace(stage.task, bad_rows=bad_rows))
+            for stage in _stages(variant, train, numbers, _rewards(spatial, terms))
+        ),
         evaluations=(_evaluation("val", _mixed(held, "val"), numbers, selects=True, blanks=True), *_reported(folder, tasks, numbers)),
         claims=CLAIMS,
         checkpoint_every=numbers.checkpoint_every,
         choose=Highest("eval/val/sampled"),
         seed=seed,
+        gold_answer=gold_answer_in_steps if terms in ("reason", "both") else gold_answer,
     )
+
+
+def gold_answer(sample: Sample) -> str:
+    """The text that deserves full marks: the row's own chain of thought, or one in its form where it has none."""
+    if sample.solution is not None and "<think>" in sample.solution:
+        return sample.solution
+    return f"<think>It is {sample.target}.</think>\n<answer>{sample.target}</answer>"
+
+
+def gold_answer_in_steps(sample: Sample) -> str:
+    """The same with as many step markers as the optional reasoning-step reward pays for."""
+    return gold_answer(sample).replace("<think>", "<think>Step 1: look. Step 2: think. Step 3: ", 1)
 
 
 CLAIMS = (

@@ -1,0 +1,141 @@
+"""Is this recipe, on this data, worth a run? Rewards, gold answers, pictures and tokens, without a model's weights.
+
+    >>> checked = check(recipe)
+    >>> checked.is_sound, [finding.what for finding in checked.findings]
+    (False, ["accuracy: the gold answer earns 0 of 1 ('7' for 'seven')"])
+
+What it asks is in `probes.py` (wrong answers), `trying.py` (asking a reward about them), `rewards.py` (what the scores mean),
+`pictures.py` and `tokens.py`; docs/check.md says it for users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from saccade.algo.schedules import values_of
+from saccade.core.reward import Reward, Rewards, weighted
+from saccade.core.sample import Sample, Task
+from saccade.run.check.findings import Checked, Finding, Level, Part
+from saccade.run.check.pictures import picture_part, unopened
+from saccade.run.check.rewards import gold_texts, reward_findings
+from saccade.run.check.tokens import Reads, token_part
+from saccade.run.recipe import Recipe
+from saccade.run.seeds import derive
+from saccade.run.stage import RL
+
+__all__ = ["Checked", "Finding", "Level", "Part", "check"]
+
+
+def check(recipe: Recipe, *, rows: int | None = None, say: Callable[[str], None] = lambda name: None) -> Checked:
+    """Everything that can be known about a recipe before it runs.
+
+    `rows` bounds how many rows of each set are looked at, drawn by the recipe's seed; None looks at all. `say` is told the name of
+    each part before it is checked.
+    """
+    sets = _sets(recipe, rows)
+    parts, reads, told = [], {}, set()
+    for one in sets:
+        say(one.name)
+        part, read = _checked(recipe, one, told)
+        parts.append(part)
+        reads[one.name] = read
+    say("pictures")
+    train = _distinct([sample for one in sets if one.is_stage for sample in one.samples])
+    parts.append(picture_part(train, {one.name: one.samples for one in sets if not one.is_stage}))
+    say("tokens")
+    parts.append(token_part(recipe.model, reads, seed=recipe.seed))
+    return Checked(recipe=recipe.name, parts=tuple(parts))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Set:
+    """A stage or an evaluation: its samples, as many as are looked at, and what scores them."""
+
+    name: str
+    task: Task
+    samples: tuple[Sample, ...]
+    rewards: Rewards | None = None
+    watched: tuple[Reward, ...] = ()
+    limit: int | None = None
+    is_stage: bool = False
+
+
+def _sets(recipe: Recipe, rows: int | None) -> list[_Set]:
+    found = []
+    for stage in recipe.stages:
+        limit = rewards = None
+        if isinstance(stage, RL):
+            limit = stage.sampling.max_tokens if stage.limit is None else int(max(values_of(stage.limit)))
+            rewards = stage.rewards
+        samples = _drawn(stage.task.samples, rows, seed=derive(recipe.seed, "check", "stage", stage.name))
+        name = f"stage {stage.name}"
+        found.append(_Set(name=name, task=stage.task, samples=samples, rewards=rewards, limit=limit, is_stage=True))
+    for evaluation in recipe.evaluations:
+        samples = _drawn(evaluation.task.samples, rows, seed=derive(recipe.seed, "check", evaluation.name))
+        watched = tuple(share for share in evaluation.shares if share.name != evaluation.score.name)
+        found.append(
+            _Set(
+                name=evaluation.name,
+                task=evaluation.task,
+                samples=samples,
+                rewards=weighted((evaluation.score, 1.0)),
+                watched=watched,
+                limit=evaluation.max_tokens,
+            )
+        )
+    return found
+
+
+def _checked(recipe: Recipe, one: _Set, told: set[tuple[str, str]]) -> tuple[Part, Reads]:
+    """The set's findings, and what its tokens are counted of. Bad rows that were `told` before are not told again."""
+    bad = unopened(one.samples)  # told with the pictures
+    samples = [sample for sample in one.samples if sample.id not in bad]
+    findings = _of_bad_rows(one.task, told)
+    golds: list[str | None] = [sample.solution for sample in samples]
+    if one.rewards is not None:
+        golds, of_gold = gold_texts(samples, one.rewards, gold_answer=recipe.gold_answer)
+        seed = derive(recipe.seed, "check", "others", one.name)
+        findings += of_gold + reward_findings(one.rewards, samples, golds, seed=seed, watched=one.watched)
+    part = Part(name=one.name, about=_about(one), findings=tuple(findings))
+    return part, Reads(samples=samples, golds=golds, limit=one.limit)
+
+
+def _drawn(samples: Sequence[Sample], rows: int | None, *, seed: int) -> tuple[Sample, ...]:
+    if rows is None or rows >= len(samples):
+        return tuple(samples)
+    places = sorted(np.random.default_rng(seed).permutation(len(samples))[:rows].tolist())
+    return tuple(samples[place] for place in places)
+
+
+def _distinct(samples: Sequence[Sample]) -> list[Sample]:
+    """Each sample once, though several stages train on it."""
+    return list({(sample.id, sample.prompt_text): sample for sample in samples}.values())
+
+
+def _about(one: _Set) -> str:
+    looked = "" if len(one.samples) == len(one.task) else f" of {len(one.task):,}"
+    scored = "imitated" if one.rewards is None else " + ".join(one.rewards.names)
+    return f"{len(one.samples):,}{looked} rows, {scored}"
+
+
+def _of_bad_rows(task: Task, told: set[tuple[str, str]]) -> list[Finding]:
+    """The rows that could not become samples, by their reason."""
+    reasons: dict[str, list[str]] = {}
+    for row in task.bad_rows:
+        if (row.id, row.why) not in told:
+            told.add((row.id, row.why))
+            reasons.setdefault(row.why.replace(row.id, "ID"), []).append(row.id)
+    n = len(task) + len(task.bad_rows)
+    ordered = sorted(reasons.items(), key=lambda item: -len(item[1]))
+    findings = [_bad(why, rows, n) for why, rows in ordered[:3]]
+    if rest := [row for _, rows in ordered[3:] for row in rows]:
+        findings.append(_bad("further reasons, such as " + ordered[3][0], rest, n))
+    return findings
+
+
+def _bad(why: str, rows: Sequence[str], n: int) -> Finding:
+    what, advice = f"cannot be read and are left out: {why[:200]}", "mend or remove them"
+    return Finding(level="warning", kind="rows", what=what, rows=tuple(rows), of=n, advice=advice)
