@@ -3,8 +3,8 @@
     >>> pairwise_iou([Box(0, 0, 2, 2, Frame.PIXEL)], [Box(1, 0, 3, 2, Frame.PIXEL), Box(2, 0, 4, 2, Frame.PIXEL)])
     array([[0.33333333, 0.        ]])
 
-The functions of boxes refuse mixed frames with a TypeError; those of arrays take (x1, y1, x2, y2) rows in one frame. A box with
-swapped corners has width or height 0, and boxes that only touch do not overlap. N, M: boxes.
+The functions of boxes refuse mixed frames with a TypeError; those of arrays take (x1, y1, x2, y2) rows in one frame. A box
+with swapped corners has width or height 0, and boxes that only touch do not overlap. N, M: boxes.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ def iou(a_N4: Array, b_M4: Array) -> Array:
     return _ratio(both, union)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def giou(a_N4: Array, b_M4: Array) -> Array:
     """IoU minus the share of the smallest enclosing box C that the union leaves empty, (N, M), above -1 and up to 1.
 
@@ -87,6 +88,13 @@ def clipped(box: Box, *, width: float, height: float) -> Box:
     return Box(x1, y1, x2, y2, box.frame)
 
 
+@np.errstate(over="ignore", invalid="ignore")
+def areas(boxes_N4: Array) -> Array:
+    """Width times height of every row, (N,), 0 where the corners are swapped."""
+    return np.prod(np.maximum(boxes_N4[:, 2:] - boxes_N4[:, :2], 0.0), axis=1)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # a model may write 1e300
 def _overlap(a_N4: Array, b_M4: Array) -> tuple[Array, Array]:
     low = np.maximum(a_N4[:, None, :2], b_M4[None, :, :2])
     high = np.minimum(a_N4[:, None, 2:], b_M4[None, :, 2:])
@@ -94,10 +102,6 @@ def _overlap(a_N4: Array, b_M4: Array) -> tuple[Array, Array]:
     return both, areas(a_N4)[:, None] + areas(b_M4)[None, :] - both
 
 
-def areas(boxes_N4: Array) -> Array:
-    """Width times height of every row, (N,), 0 where the corners are swapped."""
-    return np.prod(np.maximum(boxes_N4[:, 2:] - boxes_N4[:, :2], 0.0), axis=1)
-
-
 def _ratio(part: Array, whole: Array) -> Array:
-    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+    """part / whole, 0 where the whole is nothing or beyond all numbers."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=(whole > 0) & np.isfinite(whole) & np.isfinite(part))

@@ -23,7 +23,10 @@ from saccade.rewards.geometry.precision import IOU_LEVELS, average_precision
 
 AREAS = ((0.0, 1e5**2), (0.0, 32.0**2), (32.0**2, 96.0**2), (96.0**2, 1e5**2))  # C all, small, medium, large; inclusive
 MAX_DETECTIONS = (1, 10, 100)  # C of one class in one picture
-STATS = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar1", "ar10", "ar100", "ar_small", "ar_medium", "ar_large")
+STATS = (
+    *("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"),
+    *("ar1", "ar10", "ar100", "ar_small", "ar_medium", "ar_large"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +96,15 @@ class CocoMetrics:
 
 
 def coco_metrics(
-    gold: Objects, predicted: Objects, *, max_detections: Sequence[int] = MAX_DETECTIONS, iou_levels: Sequence[float] = IOU_LEVELS
+    gold: Objects,
+    predicted: Objects,
+    *,
+    max_detections: Sequence[int] = MAX_DETECTIONS,
+    iou_levels: Sequence[float] = IOU_LEVELS,
 ) -> CocoMetrics:
     """COCO's figures for these predictions. AR1, AR10, AR100 are at the three `max_detections`, AP at the last.
 
-    Classes are those of the gold; others' predictions do not count. ap50 and ap75 are -1 where `iou_levels` has no such level.
+    Classes are those of the gold; others' predictions do not count. ap50 and ap75 are -1 without such a level.
     """
     if len(max_detections) != 3 or not iou_levels:
         raise ValueError(f"COCO has three numbers of detections and some IoU levels, got {max_detections} and {iou_levels}")
@@ -143,14 +150,18 @@ def from_coco(annotations: Mapping[str, Any], results: Sequence[Mapping[str, Any
     unknown = {result["image_id"] for result in results} - pictures
     if unknown:
         raise ValueError(f"results name pictures that the annotations do not have: {sorted(unknown)[:5]}")
-    things = [thing for thing in annotations["annotations"] if thing["image_id"] in pictures and thing["category_id"] in categories]
+    listed = (thing for thing in annotations["annotations"] if thing["image_id"] in pictures)
+    things = [thing for thing in listed if thing["category_id"] in categories]
     said = [result for result in results if result["category_id"] in categories]
     gold = _objects(things, area_N=[t["area"] for t in things], crowd_N=[bool(t.get("iscrowd", 0)) for t in things])
     return gold, _objects(said, score_N=[result["score"] for result in said])
 
 
 def from_labelled(
-    gold: Sequence[Sequence[Labelled]], predicted: Sequence[Sequence[Labelled]], *, scores: Sequence[Sequence[float]] | None = None
+    gold: Sequence[Sequence[Labelled]],
+    predicted: Sequence[Sequence[Labelled]],
+    *,
+    scores: Sequence[Sequence[float]] | None = None,
 ) -> tuple[Objects, Objects, tuple[str, ...]]:
     """Gold and predictions, one list per picture in each, and the labels that the class numbers stand for.
 
@@ -239,12 +250,15 @@ def _candidates(gold: Objects, predicted: Objects, level: float) -> tuple[np.nda
     return det_E[near], gold_E[near], iou_E[near]
 
 
-def _key(*sides: Objects) -> list[np.ndarray]:
+def _key(gold: Objects, predicted: Objects) -> tuple[np.ndarray, np.ndarray]:
     """One number per object for its picture and class."""
-    pictures, classes = (np.unique(np.concatenate([getattr(side, name) for side in sides])) for name in ("picture_N", "class_N"))
-    return [
-        np.searchsorted(pictures, side.picture_N) * max(1, len(classes)) + np.searchsorted(classes, side.class_N) for side in sides
-    ]
+    pictures = np.unique(np.concatenate([gold.picture_N, predicted.picture_N]))
+    classes = np.unique(np.concatenate([gold.class_N, predicted.class_N]))
+
+    def of(side: Objects) -> np.ndarray:
+        return np.searchsorted(pictures, side.picture_N) * len(classes) + np.searchsorted(classes, side.class_N)
+
+    return of(gold), of(predicted)
 
 
 def _iou_of_pairs(said_E4: np.ndarray, gold_E4: np.ndarray, crowd_E: np.ndarray) -> np.ndarray:

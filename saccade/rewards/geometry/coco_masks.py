@@ -67,7 +67,7 @@ def _checked(rle: dict[str, Any], library: ModuleType, height: int, width: int) 
 
 
 def _counts(text: bytes) -> list[int]:
-    """Run lengths out of COCO's text: five bits a character, from 48 up, each run from the third on less the run before last."""
+    """Run lengths out of COCO's text: five bits a character, from 48 up; from the fourth on less the run before last."""
     counts: list[int] = []
     position = 0
     while position < len(text):

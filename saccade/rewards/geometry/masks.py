@@ -6,8 +6,8 @@
     (0.3333333333333333, 0.5)
     >>> ciou_over_set([overlap]), giou_over_set([overlap])
 
-A mask is an (H, W) array that is true where it is above 0: the grey values of the published truth masks count too. Where truth
-and prediction are both empty every figure is 1.0; where only one is, 0.0.
+A mask is an (H, W) array that is true where it is above 0: the grey values of the published truth masks count too. Where
+truth and prediction are both empty every figure is 1.0; where only one is, 0.0.
 """
 
 from __future__ import annotations

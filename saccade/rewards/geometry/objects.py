@@ -55,9 +55,10 @@ def brought(thing: Thing, rollout: Rollout, *, to: Frame, picture: int = 0) -> T
     if shape.frame == to:
         return thing
     if not -len(rollout.pictures) <= picture < len(rollout.pictures):
+        kind = type(shape).__name__.lower()
         raise ValueError(
-            f"sample {rollout.sample.id!r}: bringing a {type(shape).__name__.lower()} from the {shape.frame} to the {to} frame "
-            f"takes picture {picture}, and the rollout has {len(rollout.pictures)}"
+            f"sample {rollout.sample.id!r}: bringing a {kind} from the {shape.frame} to the {to} frame takes picture "
+            f"{picture}, and the rollout has {len(rollout.pictures)}"
         )
     moved = rollout.pictures[picture].convert(shape, to=to)
     return Labelled(thing.label, moved) if isinstance(thing, Labelled) else moved

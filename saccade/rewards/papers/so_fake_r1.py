@@ -2,8 +2,9 @@
 
     rewards = weighted((format(), 1.0), (classification(), 1.0), (localisation(), 1.0))       # I
 
-ALL reward formulas here are inferred (# I): the code was not released and the paper's figures show only that rules score the class
-and the box. What is certain (# C, figures) is the answer's form, in a picture of 224 x 224 as the model sees it:
+ALL reward formulas here are inferred (# I): the code was not released and the paper's figures show only that rules
+score the class and the box. What is certain (# C, figures) is the answer's form, in a picture of 224 x 224 as the model
+sees it:
 
     <think>...</think> <answer>REAL</answer>
     <think>...</think> <answer>FULL_SYNTHETIC</answer>
@@ -11,8 +12,8 @@ and the box. What is certain (# C, figures) is the answer's form, in a picture o
 
 The gold is a `Truth`. Label numbers changed between versions of the data set, so `Truth.of` takes their names.
 
-Reward hacking to watch: a box around the whole picture has an IoU of the tampered share. `coverage()` with weight 0 logs how much of
-the picture the boxes take; `localisation(at_least=0.5)` pays only real overlap.
+Reward hacking to watch: a box around the whole picture has an IoU of the tampered share. `coverage()` with weight 0
+logs how much of the picture the boxes take; `localisation(above=0.5)` pays only real overlap.
 
 Marks: # P paper, # C figures and data cards, # I inferred, # O ours.
 """
@@ -43,7 +44,8 @@ NAMES_OOD_V1 = {0: FULL_SYNTHETIC, 1: REAL, 2: TAMPERED}  # C data card of So-Fa
 NAMES_OOD_V2 = {0: REAL, 1: TAMPERED, 2: FULL_SYNTHETIC}  # C the second version
 
 _POINT = r"\(\s{0,3}([0-9]{1,6})\s{0,3},\s{0,3}([0-9]{1,6})\s{0,3}\)"
-_BODY = re.compile(rf"(?:(REAL|FULL_SYNTHETIC)|(TAMPERED)\s{{0,3}},\s{{0,3}}{_POINT}\s{{0,3}},\s{{0,3}}{_POINT})\s{{0,3}}\.?")
+_COMMA = r"\s{0,3},\s{0,3}"
+_BODY = re.compile(rf"(?:(REAL|FULL_SYNTHETIC)|(TAMPERED){_COMMA}{_POINT}{_COMMA}{_POINT})\s{{0,3}}\.?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +122,7 @@ class Localisation:
     """IoU of the boxes where the truth is TAMPERED and the verdict is too, else 0; see `localisation`."""
 
     frame: Frame = Frame.MODEL
-    at_least: float | None = None
+    above: float | None = None
 
     def __call__(self, rollout: Rollout) -> Score:
         truth = rollout.sample.target
@@ -135,7 +137,7 @@ class Localisation:
         if not is_proper(box):
             return Score(0.0, "the box is empty or outside the picture")
         iou = box.iou(brought(truth.box, rollout, to=Frame.UNIT))
-        return Score(iou if self.at_least is None else float(iou > self.at_least), f"IoU {iou:.2f}")
+        return Score(iou if self.above is None else float(iou > self.above), f"IoU {iou:.2f}")
 
     def best_for(self, sample: Sample) -> float | None:
         """1 where there is something to find, else 0."""
@@ -193,9 +195,12 @@ def classification() -> Reward:
     changed="pays nothing on pictures that were not tampered with, or the policy learns to always say TAMPERED",
     example=_EXAMPLE,
 )
-def localisation(*, frame: Frame = Frame.MODEL, at_least: float | None = None) -> Reward:
-    """The box term, named "localisation": the box read in `frame`, clipped to the picture. `at_least`: 1 above this IoU, else 0."""
-    return Reward(name="localisation", function=Localisation(frame=frame, at_least=at_least), best=None)
+def localisation(*, frame: Frame = Frame.MODEL, above: float | None = None) -> Reward:
+    """The box term, named "localisation": the box is read in `frame` and clipped to the picture.
+
+    `above`: 1 above this IoU, else 0, instead of the IoU itself.
+    """
+    return Reward(name="localisation", function=Localisation(frame=frame, above=above), best=None)
 
 
 def coverage(*, frame: Frame = Frame.MODEL) -> Reward:
@@ -221,7 +226,7 @@ class Evaluation:
 def evaluation(said: Sequence[str], truth: Sequence[str], *, tampered: Sequence[Overlap] = ()) -> Evaluation:
     """The figures of a test set. `said` may hold "" for answers that could not be read, which are wrong.
 
-    `tampered` has one mask overlap (masks.compare) per picture whose TRUTH is tampered; without any, the three figures are None.
+    `tampered` has one mask overlap (masks.compare) per picture whose TRUTH is tampered; without any, its figures are None.
     """
     if not truth:
         raise ValueError("an evaluation needs at least one picture")
