@@ -5,27 +5,45 @@
     >>> is_close("3.14", "3.14159", absolute=0.01), relaxed("104", "100"), relaxed("106", "100"), relaxed("Oslo", "oslo")
     (1.0, 1.0, 0.0, 1.0)
 
-Numbers are read by `read.numbers.quantity`: the whole answer must be one. A number in a sentence is for `quantities` to find.
+Numbers are read by `read.numbers.quantity`: the whole answer must be one, or, by `only_quantity`, name just one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from saccade.rewards.answers.text import MAX_ANSWER
-from saccade.rewards.read.numbers import Quantity, quantity
+from saccade.rewards.read.numbers import Quantity, quantities, quantity
+from saccade.rewards.read.reading import Reading
 
 ROUNDING = 1e-9  # O relative; two ways of writing one number may differ by this much in binary
 
 _SAME_UNIT = {"$": "dollar", "us$": "dollar", "usd": "dollar", "€": "euro", "£": "pound", "°": "degree", "inche": "inch"}
 
 
-def is_close(text: str, gold: str, *, absolute: float = 0.0, relative: float = 0.0) -> float:
+def is_close(
+    text: str, gold: str, *, absolute: float = 0.0, relative: float = 0.0, read: Callable[[str], Reading[Quantity]] = quantity
+) -> float:
     """1 if both are numbers and the first is within `absolute`, or `relative` times |gold|, of the second; else 0.
+
+    `read` finds the number in the text: `quantity`, or `only_quantity` where it may stand in a phrase.
 
     Two percentages are compared as written. A percentage and a plain number agree in either sense, "50%" with 50 and with
     0.5, as data sets write both. Units count where both sides write one; they are never converted.
     """
-    a, b = quantity(text).value, quantity(gold).value
+    a, b = read(text).value, quantity(gold).value
     return 0.0 if a is None or b is None else float(_is_close(a, b, absolute, relative))
+
+
+def only_quantity(text: str) -> Reading[Quantity]:
+    """The quantity that the text is, or the only one that it names: "about 23 people". Two different ones are none."""
+    whole = quantity(text)
+    if whole.value is not None or len(text) > MAX_ANSWER:
+        return whole
+    found = quantities(text)
+    if len({(one.value, one.is_percent) for one in found}) > 1:
+        return Reading(None, "names several numbers")
+    return Reading(found[0]) if found else Reading(None, "names no number")
 
 
 def relaxed(text: str, gold: str, *, tolerance: float = 0.05, exact_years: bool = False) -> float:

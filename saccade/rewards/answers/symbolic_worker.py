@@ -1,11 +1,12 @@
-"""The process behind `symbolic.is_equal`, a script of its own: reads [text, gold] pairs, answers true or false.
+"""The process behind `symbolic.is_equal`, a script of its own: reads [text, gold, seconds], answers true or false.
 
-It imports nothing of saccade and exits when its parent does. Run as: python symbolic_worker.py FILE_DESCRIPTOR
+It imports nothing of saccade and exits when its parent does; in the middle of a question, a second after its time is up. Run as: python symbolic_worker.py FILE_DESCRIPTOR
 """
 
 import json
 import logging
 import resource
+import signal
 import sys
 from multiprocessing.connection import Connection
 
@@ -22,10 +23,12 @@ def main() -> None:
     pipe.send_bytes(b"ready")
     while True:
         try:
-            text, gold = json.loads(pipe.recv_bytes())
+            text, gold, seconds = json.loads(pipe.recv_bytes())
         except EOFError:
             return
+        signal.setitimer(signal.ITIMER_REAL, seconds + 1)  # ends this process, should its parent be no more
         pipe.send_bytes(json.dumps(_is_equal(text, gold, parse, verify)).encode())
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _is_equal(text, gold, parse, verify) -> bool:

@@ -35,7 +35,7 @@ from saccade.core.reward import Reward, Rewards, weighted
 from saccade.core.rollout import Rollout, Score
 from saccade.core.sample import Sample
 from saccade.rewards.answers.accuracy import golds_of, short
-from saccade.rewards.answers.numeric import is_close
+from saccade.rewards.answers.numeric import is_close, only_quantity
 from saccade.rewards.answers.overlap import rouge_mean
 from saccade.rewards.answers.text import MAX_ANSWER, edit_similarity
 from saccade.rewards.answers.verdict import question_of
@@ -43,7 +43,7 @@ from saccade.rewards.judges.judge import Judge, Question, Reply, judged
 from saccade.rewards.judges.quote import quoted
 from saccade.rewards.papers.released import first_on_a_line
 from saccade.rewards.published import Example, published
-from saccade.rewards.read.numbers import number, numbers, quantities, quantity
+from saccade.rewards.read.numbers import number, numbers, quantity
 from saccade.rewards.read.tags import CAPTION_REASON_ANSWER, first_section, last_section, layout
 
 SYSTEM = "Visionary-R1"
@@ -74,7 +74,7 @@ class Compare:
             if target is not None:
                 return float(_released_number(answer) == target)
         elif _is_number(gold):
-            return _equal_numbers(answer, gold)
+            return is_close(answer, gold, read=only_quantity)
         answer, gold = answer[:MAX_ANSWER].lower(), gold.lower()
         return edit_similarity(answer, gold) if problem_type == "OCR" else float(answer == gold)
 
@@ -201,17 +201,6 @@ def rewards(*, judge: Judge | Literal["policy"] = "policy", as_released: bool = 
 def _is_number(gold: str) -> bool:
     read = quantity(gold).value
     return read is not None and (not read.unit or read.is_percent)
-
-
-def _equal_numbers(answer: str, gold: str) -> float:
-    """Whether the answer is the gold's number, or a phrase around the one number that it names."""
-    if quantity(answer).value is not None:
-        return is_close(answer, gold)
-    found = {(q.value, q.is_percent) for q in quantities(answer[:MAX_ANSWER])}
-    if len(found) != 1:
-        return 0.0
-    ((value, is_percent),) = found
-    return is_close(f"{value!r}{'%' if is_percent else ''}", gold)
 
 
 def _released_number(answer: str) -> float | None:
