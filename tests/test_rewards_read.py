@@ -150,7 +150,7 @@ def seconds_for(read, wrap: str, unit: str, length: int) -> float:
 
 
 def test_text_and_plain_numbers_are_decided_without_the_worker(monkeypatch):
-    monkeypatch.setattr(symbolic._worker, "ask", lambda *_: pytest.fail("asked the worker"))
+    monkeypatch.setattr(symbolic._workers, "ask", lambda *_: pytest.fail("asked the worker"))
     assert is_equal(" B ", "B")
     assert is_equal("3.0", "3")
     assert is_equal("0.33333333", "0.3333333")
@@ -159,7 +159,7 @@ def test_text_and_plain_numbers_are_decided_without_the_worker(monkeypatch):
 
 def test_without_math_verify_one_sentence_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "math_verify", None)
-    monkeypatch.setattr(symbolic, "_worker", symbolic._Worker())
+    monkeypatch.setattr(symbolic, "_workers", symbolic._Workers())
     monkeypatch.setattr(symbolic.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SymbolicError, match="pip install math-verify"):
         is_equal("one half", "1/2")
