@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+import time
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saccade.core.picture import Box, Frame, Point
 from saccade.core.rollout import Rollout
 from saccade.rewards.geometry.paths import Raster, fly, means, overall
-from saccade.rewards.papers import flightgpt
+from saccade.rewards.papers import cognitive_drone, flightgpt
+from saccade.rewards.papers.cognitive_drone import HEIGHT, Benched, Gate, Gates, bench, success_rates
 from saccade.rewards.papers.flightgpt import Destination
 from saccade.rewards.published import Example
+from saccade.rewards.read.flight import Flight
 
 # CityNav
 
@@ -266,3 +270,174 @@ def test_destinations_are_read_from_the_released_rows():
         Destination.of({"target_position": [1, 2]})
     with pytest.raises(ValueError, match="share one frame"):
         Destination(target=Point(0, 0, Frame.PIXEL), landmarks=(Box(0, 0, 1, 1, Frame.UNIT),))
+
+
+FRAGMENTS = [
+    "<think>", "</think>", "<answer>", "</answer>", '"target_location":', "'target_location' :", '"landmark_bbox":', "[", "]", "{", "}",
+    "[1000, 800]", "[900, 700, 1100, 900]", "1, 2", "true", "1e999", "-", ",", " ", "\n", "9" * 70, "\ud800",
+]  # fmt: skip
+FLIGHT_REWARDS = [
+    make(as_released=as_released)
+    for make in (flightgpt.goal, flightgpt.landmark, flightgpt.format)
+    for as_released in (False, True)
+]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=30).map("".join))
+def test_no_text_breaks_a_flightgpt_reward(text):
+    rollout = flown()
+    for one in (text, f"<think>{text}</think><answer>{{{text}}}</answer>"):
+        scores = [reward(replace(rollout, text=one)) for reward in FLIGHT_REWARDS]
+        assert all(0 <= score.value <= 1 and score.why for score in scores)
+
+
+@pytest.mark.parametrize(
+    "text", ['"target_location": [' * 20_000, "<answer>" + "[1, 2] " * 100_000, "<think>" + '"landmark_bbox":' + " " * 900_000]
+)
+def test_hostile_maps_cost_little(text):
+    for reward in FLIGHT_REWARDS:
+        rollout, begin = replace(flown(), text=text), time.process_time()
+        assert reward(rollout).value < 1
+        assert time.process_time() - begin < 1.0
+
+
+# CognitiveDrone
+
+NEAR = ((4, 4, HEIGHT), (5, 0, HEIGHT), (4, -4, HEIGHT))
+START = (-1, 0, HEIGHT)
+
+
+@pytest.mark.parametrize("correct", [1, 2, 3])
+def test_a_drone_succeeds_at_the_correct_gate_alone(correct):
+    for n, gate in enumerate(NEAR, 1):
+        ended = bench([START, (1.5, 0, HEIGHT), gate], correct=correct)
+        assert (ended.is_success, ended.n_steps) == (n == correct, 2)
+        assert ended.why == (f"through gate {correct}" if n == correct else f"gate {n} instead of {correct}")
+
+
+def test_a_metre_is_not_near_enough_and_ten_are_not_too_far():
+    assert not bench([START, (4.0, 0, HEIGHT)], correct=2).is_success  # 1 m from gate 2
+    assert bench([START, (4.001, 0, HEIGHT)], correct=2).is_success
+    assert bench([START, (-5.0, 0, HEIGHT), NEAR[1]], correct=2).is_success  # 10 m from gate 2
+    lost = bench([START, (-5.001, 0, HEIGHT), NEAR[1]], correct=2)
+    assert (lost.is_success, lost.n_steps) == (False, 1)
+
+
+def test_height_counts_on_the_bench():
+    assert not bench([START, (5, 0, HEIGHT + 1)], correct=2).is_success
+
+
+def test_trying_all_gates_is_no_success():
+    assert not bench([START, NEAR[0], NEAR[1]], correct=2).is_success
+
+
+def test_a_flight_has_so_many_steps():
+    hover = [START] * 200
+    assert bench([*hover, NEAR[1]], correct=2).is_success
+    late = bench([*hover, START, NEAR[1]], correct=2)
+    assert (late.is_success, late.n_steps) == (False, 200)
+    assert bench([*hover, START, NEAR[1]], correct=2, max_steps=300).is_success
+    assert bench([], correct=2) == Benched(is_success=False, why="no gate within 0 steps", n_steps=0)
+
+
+def test_a_pose_that_is_no_number_is_lost():
+    assert not bench([START, (math.nan, 0, 0), NEAR[1]], correct=2).is_success
+
+
+def test_bench_refuses_a_gate_that_there_is_not():
+    with pytest.raises(ValueError, match="one of 1 to 3"):
+        bench([START], correct=0)
+    with pytest.raises(ValueError, match="x, y and z"):
+        bench([(0, 0)], correct=1)
+
+
+def test_the_papers_averages_are_plain_means():
+    def percent(value: float) -> list[Benched]:
+        hits = round(value * 10)
+        return [Benched(is_success=i < hits, why="", n_steps=0) for i in range(1000)]
+
+    def average(*values: float) -> float:
+        return round(100 * success_rates(dict(zip("rhs", map(percent, values), strict=True)))["average"], 1)
+
+    assert average(36.2, 23.1, 34.6) == 31.3
+    assert average(75.9, 76.8, 78.9) == 77.2
+    assert average(70.7, 45.2, 57.7) == 57.9  # 59.6 in the paper
+    few = {"reasoning": percent(100)[:1], "human": percent(0)}
+    assert success_rates(few)["average"] == 0.5  # not weighed by episodes
+    with pytest.raises(ValueError, match="human"):
+        success_rates({"reasoning": percent(1), "human": []})
+
+
+LOOKS = Gates(
+    gates=(
+        Gate(size="big", shape="square", colour="red"),
+        Gate(size="small", shape="round", colour="green"),
+        Gate(size="big", shape="round", colour="blue"),
+    ),
+    correct=2,
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "value"),
+    [
+        ("Fly through the green gate with number 4", 1),
+        ("Fly through the SMALL round Green gate", 1),
+        ("go to the small one", 1),  # no other gate is small
+        ("the little circular gate", 1),
+        ("fly through the round gate", 0),  # two are
+        ("fly through the gate with number 4", 0),  # any
+        ("fly through the green square gate", 0),  # none
+        ("fly through the red gate", 0),
+        ("fly through the green or the red gate", 0),
+        ("red green blue", 0),
+        ("fly through the gate that is not green", 0),
+        ("don\u2019t fly through the green gate", 0),
+        ("greenish evergreen", 0),
+        ("", 0),
+    ],
+)
+def test_a_command_must_name_the_correct_gate(command, value):
+    text = f"<think>the green one, not the red</think><answer>{command}</answer>"
+    assert cognitive_drone.gate_named()(Example(text=text, target=LOOKS).rollout()).value == value
+    assert cognitive_drone.gate_named()(Example(text=command, target=LOOKS).rollout()).value == 0
+
+
+def test_gates_are_read_from_the_released_tasks():
+    looks = [{"size": gate.size, "shape": gate.shape, "color": gate.colour} for gate in LOOKS.gates]
+    assert Gates.of({"gates": {str(n): look for n, look in enumerate(looks, 1)}, "correct": 2}) == LOOKS
+    recorded = [look | {"gate": n} for n, look in enumerate(looks, 1)][::-1]
+    assert Gates.of({"gates": recorded, "correct": 2}) == LOOKS
+    with pytest.raises(ValueError, match="one of 1 to 3"):
+        Gates.of({"gates": recorded, "correct": 4})
+    with pytest.raises(ValueError, match="red, green, blue"):
+        Gate(size="big", shape="round", colour="yellow")
+    with pytest.raises(ValueError, match="no command can name it"):
+        Gates(gates=(LOOKS.gates[0],) * 2, correct=1)
+
+
+@pytest.mark.parametrize(
+    ("said", "value"),
+    [
+        ("[0.3, 0.0, 0.01, 0.4]", 1),
+        ("[0.25, 0.0, 0.01, 0.4]", 0.5),  # half of 0.1 m
+        ("[0.3, 0.0, 0.01, 0.25]", 0.5),  # half of 0.3 rad
+        ("[0.3, 0.0, 0.01, 0.7]", 0),
+        ("[0.3, 0.0, 0.01, -0.4]", 0),  # three right of four earn nothing
+        ("[-0.3, 0.0, 0.01, 0.4]", 0),
+        ("[0.3, 0.0, 0.01]", 0),
+        ("[1e999, 0, 0, 0]", 0),
+        ("forward", 0),
+    ],
+)
+def test_a_written_command_is_as_good_as_its_worst_number(said, value):
+    rollout = Example(text=f"<answer>{said}</answer>", target=Flight(0.3, 0.0, 0.01, 0.4)).rollout()
+    assert cognitive_drone.flight_command()(rollout).value == pytest.approx(value)
+
+
+def test_golds_of_the_drone_are_checked():
+    for make in (cognitive_drone.gate_named, cognitive_drone.flight_command):
+        assert make()(Example(text="<answer>green</answer>", target="green").rollout()).value is None
+    with pytest.raises(ValueError, match="positive"):
+        cognitive_drone.flight_command(tolerance=Flight(0.1, 0.1, 0.0, 0.1))

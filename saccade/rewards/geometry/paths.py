@@ -23,7 +23,7 @@ METRES_PER_PIXEL = 0.1  # C the maps are rasterised at this
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flight:
+class Flown:
     """What one episode came to. `error` is NE, in metres; `spl` lies between 0 and 1."""
 
     error: float
@@ -34,7 +34,7 @@ class Flight:
 
 def fly(
     path: Sequence[Sequence[float]], *, goal: Sequence[float], radius: float = SUCCESS_RADIUS, crashed: bool = False
-) -> Flight:
+) -> Flown:
     """The figures of an episode that passed through the poses of `path`, the first of them its start. # C
 
         NE = |p_T - g|      SR = [NE <= radius]      OSR = [min over t of |p_t - g| <= radius]
@@ -55,7 +55,7 @@ def fly(
     straight, length = off_T[0], math.fsum(math.dist(a, b) for a, b in pairwise(pose_T))
     is_success = off_T[-1] <= radius and not crashed
     longest = max(straight, length)
-    return Flight(
+    return Flown(
         error=off_T[-1],
         is_success=is_success,
         is_oracle_success=min(off_T) <= radius and not crashed,
@@ -63,7 +63,7 @@ def fly(
     )
 
 
-def means(flights: Sequence[Flight]) -> dict[str, float]:
+def means(flights: Sequence[Flown]) -> dict[str, float]:
     """NE in metres, and SR, OSR and SPL as shares between 0 and 1, over episodes. ValueError for none."""
     if not flights:
         raise ValueError("there are no episodes to take means of")
@@ -76,7 +76,7 @@ def means(flights: Sequence[Flight]) -> dict[str, float]:
     }
 
 
-def overall(files: Mapping[str, Sequence[Flight]]) -> dict[str, float]:
+def overall(files: Mapping[str, Sequence[Flown]]) -> dict[str, float]:
     """The means of easy, medium and hard files, each weighted by its number of episodes. # C"""
     return means([flight for flights in files.values() for flight in flights])
 

@@ -31,7 +31,7 @@ from saccade.core.picture import Box, Frame, Point, Shape
 from saccade.core.reward import Reward
 from saccade.core.rollout import Rollout, Score
 from saccade.rewards.published import Example, published
-from saccade.rewards.read.literals import keyed
+from saccade.rewards.read.boxes import box, point
 from saccade.rewards.read.numbers import number
 from saccade.rewards.read.reading import Reading
 from saccade.rewards.read.tags import first_section, last_section
@@ -65,14 +65,12 @@ class Destination:
 
 def target_location(text: str, *, frame: Frame = Frame.PIXEL) -> Reading[Point]:
     """The last "target_location": [x, y] of the last answer block."""
-    found = last_section(text, "answer").then(lambda block: _last(block, "target_location", 2))
-    return found.then(lambda xy: Reading(Point(*xy, frame)))
+    return last_section(text, "answer").then(lambda block: point(block, frame=frame, which="last", keys=["target_location"]))
 
 
 def landmark_bbox(text: str, *, frame: Frame = Frame.PIXEL) -> Reading[Box]:
     """The last "landmark_bbox": [x1, y1, x2, y2] of the last think block."""
-    found = last_section(text, "think").then(lambda block: _last(block, "landmark_bbox", 4))
-    return found.then(lambda corners: Reading(Box(*corners, frame)))
+    return last_section(text, "think").then(lambda block: box(block, frame=frame, which="last", keys=["landmark_bbox"]))
 
 
 def nearness(distance: float) -> float:
@@ -116,11 +114,11 @@ class Landmark:
             return Score(None, "the gold is no Destination")
         if not gold.landmarks and not self.as_released:
             return Score(None, "the gold names no landmark")
-        read = _released_landmark(rollout.text) if self.as_released else landmark_bbox(rollout.text, frame=self.frame)
+        read = _released_box(rollout.text) if self.as_released else landmark_bbox(rollout.text, frame=self.frame)
         if read.value is None:
             return Score(0.0, read.why)
-        box, overlap = _in_pixels(read.value, rollout), released_iou if self.as_released else Box.iou
-        best = max((overlap(_in_pixels(mark, rollout), box) for mark in gold.landmarks), default=0.0)
+        said, overlap = _in_pixels(read.value, rollout), released_iou if self.as_released else Box.iou
+        best = max((overlap(_in_pixels(mark, rollout), said) for mark in gold.landmarks), default=0.0)
         return Score(best, f"best IoU {best:.2f} of {len(gold.landmarks)} landmarks")
 
 
@@ -131,13 +129,14 @@ class Format:
     as_released: bool = False
 
     def __call__(self, rollout: Rollout) -> Score:
-        section = first_section if self.as_released else last_section
-        think, answer = section(rollout.text, "think"), section(rollout.text, "answer")
-        find = _released if self.as_released else _last
+        text, section = rollout.text, first_section if self.as_released else last_section
+        think, answer = section(text, "think"), section(text, "answer")
+        mark = think.then(_released_box) if self.as_released else landmark_bbox(text)
+        target = answer.then(lambda block: _released(block, "target_location")) if self.as_released else target_location(text)
         parts = {
             "both blocks": (0.5, think.value is not None and answer.value is not None),
-            "a landmark in think": (0.25, think.then(lambda block: find(block, "landmark_bbox", 4)).value is not None),
-            "a target in answer": (0.25, answer.then(lambda block: find(block, "target_location", 2)).value is not None),
+            "a landmark in think": (0.25, mark.value is not None),
+            "a target in answer": (0.25, target.value is not None),
         }
         missing = [name for name, (_, is_there) in parts.items() if not is_there]
         return Score(math.fsum(worth for worth, is_there in parts.values() if is_there), f"lacks {', '.join(missing) or 'nothing'}")
@@ -199,19 +198,7 @@ def released_iou(a: Box, b: Box) -> float:
     return both / union if union else 0.0
 
 
-def _last(block: str, key: str, count: int) -> Reading[Sequence[float]]:
-    """The `count` numbers of the last list under this key."""
-    found = keyed(block, [key])
-    if not found:
-        return Reading(None, f"no list under {key}")
-    values = found[-1]
-    is_list = isinstance(values, list) and len(values) == count
-    if not is_list or not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
-        return Reading(None, f"what stands under {key} is not {count} numbers")
-    return Reading([float(value) for value in values])
-
-
-def _released(block: str, key: str, count: int) -> Reading[Sequence[float]]:
+def _released(block: str, key: str) -> Reading[Sequence[float]]:
     """The first such list as the released pattern has it: whole numbers without signs, a comma and one space between. # C"""
     found = _RELEASED[key].search(block)
     if found is None:
@@ -227,11 +214,11 @@ _RELEASED = {
 
 
 def _released_target(text: str) -> Reading[Point]:
-    return Reading(Point(*(_released(text, "target_location", 2).value or (0.0, 0.0)), Frame.PIXEL))
+    return Reading(Point(*(_released(text, "target_location").value or (0.0, 0.0)), Frame.PIXEL))
 
 
-def _released_landmark(text: str) -> Reading[Box]:
-    return _released(text, "landmark_bbox", 4).then(lambda corners: Reading(Box(*corners, Frame.PIXEL)))
+def _released_box(text: str) -> Reading[Box]:
+    return _released(text, "landmark_bbox").then(lambda corners: Reading(Box(*corners, Frame.PIXEL)))
 
 
 def _gold(rollout: Rollout) -> Destination | None:

@@ -1,0 +1,356 @@
+"""GUI-R1: the next action on one screenshot.
+
+    rewards = gui_r1.rewards()                    # P, C 0.8 accuracy + 0.2 format
+
+The answer is `<think> ... </think> <answer>[{'action': 'click', 'point': [x, y], 'input_text': 'no input text'}]</answer>`, its point
+in pixels of the picture as the model saw it; the gold is a `GoldAction`, its place in fractions of the picture.
+
+Departs, each with its reason:
+- The list is read as a literal, so that `close/delete`, double quotes and apostrophes count, and a `[5, 6]` in the text does not
+  become the point. The released code has a regular expression per field, each with one of these flaws, and runs `eval` on what the
+  model wrote to check the format.
+- One action is asked for: several score 0. The released code judges the first and overlooks the rest.
+- An empty list has no format. In the released code it has.
+- Text must overlap by more than half, as in the paper; the released code takes exactly half as well, and a single word that is a part
+  of the gold one ("e" for "hello").
+- Accuracy is 0 or 1, as in the released code. The paper writes a sum of three parts for the action, its point and its text: that sum
+  would pay for a point where none is asked for. The parts are `type_match` and `grounding`.
+- Gold places are scaled to the size that the model saw; in the released code to the size before the processor rounds it.
+
+Marks: # P paper, # C released code, # I inferred, # O ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from saccade.core.picture import Box, Frame, Point
+from saccade.core.reward import Reward, Rewards, weighted
+from saccade.core.rollout import Rollout, Score
+from saccade.rewards.answers.overlap import word_set_f1
+from saccade.rewards.published import Example, published
+from saccade.rewards.read.actions import NO_TEXT, Action, actions, whole_actions
+from saccade.rewards.read.literals import whole_literal
+from saccade.rewards.read.numbers import number
+from saccade.rewards.read.reading import Reading
+from saccade.rewards.read.tags import first_section, last_section, layout
+
+SYSTEM = "GUI-R1"
+
+RADIUS_PX = 140.0  # C how near a click must come where the gold is a point, in pixels of the picture as the model saw it
+RADIUS_UNIT = 0.14  # C the same in the released evaluation, in fractions of width and height
+SCROLLS = ("left", "right", "up", "down")  # C
+NEEDS_TEXT = ("type", "select", "open_app")  # C to be well formed
+COMPARES_TEXT = ("type", "select", "scroll")  # C to be right, in training
+POINT_ACTIONS = ("click", "long_press", "moveto", "doubleclick", "rightclick")  # C in evaluation
+TEXT_ACTIONS = ("open_app", "type", "scroll", "select")  # C in evaluation
+
+# C what the prompt offers, in training and for each benchmark
+ACTIONS: Mapping[str, tuple[str, ...]] = {
+    "train": ("complete", "close/delete", "press_home", "click", "press_back", "type", "select", "scroll", "enter"),
+    "train_low": ("click",),
+    "androidcontrol": ("wait", "long_press", "click", "press_back", "type", "open_app", "scroll"),
+    "guiact_web": ("scroll", "click", "complete"),
+    "guiodyssey": (
+        "press_back", "press_recent", "press_home", "complete", "long_press", "scroll", "click", "impossible", "type",
+    ),
+    "omniact_desktop": ("click", "moveto", "press_pgdn"),
+    "omniact_web": (
+        "press_tab", "moveto", "rightclick", "press_enter", "scroll", "click", "press_down", "hotkey", "press_space",
+        "doubleclick",
+    ),
+    "screenspot": ("click",),
+    "screenspot_pro": ("click",),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldAction:
+    """What should be done: the action, where (the element's box, or a point), and with which text."""
+
+    name: str
+    place: Box | Point | None = None
+    text: str = NO_TEXT
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise ValueError("a gold action needs a name")
+        if self.name.lower() in POINT_ACTIONS and self.place is None:
+            raise ValueError(f"a gold {self.name} needs a place, a Box or a Point")
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> GoldAction:
+        """From a row of the released files: gt_action, gt_bbox (2 or 4 fractions) and gt_input_text.
+
+        ValueError for a click whose place is neither, or is no fraction of the picture. Other actions need none.
+        """
+        values = [float(value) for value in row["gt_bbox"]]
+        name, is_place = str(row["gt_action"]), len(values) in (2, 4)
+        if name.lower() in POINT_ACTIONS and not (is_place and all(0 <= value <= 1 for value in values)):
+            raise ValueError(f"gt_bbox of a {name} must be 2 or 4 fractions between 0 and 1, got {values}")
+        shape = {2: Point, 4: Box}.get(len(values))
+        return cls(name=name, place=shape and shape(*values, Frame.UNIT), text=str(row["gt_input_text"]))
+
+
+def one_action(text: str, *, frame: Frame = Frame.MODEL) -> Reading[Action]:
+    """The one action of the last answer block; a list of several, or of none, is not one."""
+    return last_section(text, "answer").then(lambda block: actions(block, frame=frame)).then(_only)
+
+
+def released_action(text: str) -> Action:
+    """The action as the released code reads it, by one pattern for each field: total, as there is a default for all. # C
+
+    A name with a slash or in double quotes is "no action"; the text ends at its first quotation mark; the point is the last
+    `[digits, digits]` within braces on a line, and [0, 0] where there is none.
+    """
+    block = first_section(text, "answer").value or ""
+    name, said = _RELEASED_NAME.search(block), _RELEASED_TEXT.search(block)
+    x, y = _released_point(block)
+    return Action(name[1] if name else "no action", Point(x, y, Frame.MODEL), said[1] if said else NO_TEXT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """Whether the action, its point and its text are right; see `accuracy`."""
+
+    frame: Frame = Frame.MODEL
+    radius: float = RADIUS_PX
+    as_released: bool = False
+
+    def __call__(self, rollout: Rollout) -> Score:
+        return _scored(rollout, self._judge, frame=self.frame, as_released=self.as_released)
+
+    def _judge(self, said: Action, gold: GoldAction, rollout: Rollout) -> Score:
+        if not _same_name(said, gold):
+            return Score(0.0, f"{_short(said.name)} for {gold.name}")
+        if gold.name.lower() == "click":
+            return self._place(said, gold, rollout)
+        if gold.name.lower() in COMPARES_TEXT:
+            return _text(said, gold, self.as_released)
+        return Score(1.0, gold.name)
+
+    def _place(self, said: Action, gold: GoldAction, rollout: Rollout) -> Score:
+        if said.point is None:
+            return Score(0.0, "no point")
+        here, place = (_convert(shape, Frame.MODEL, rollout) for shape in (said.point, gold.place))
+        if isinstance(place, Box):
+            return _inside(place, here)
+        is_near = (here.x - place.x) ** 2 + (here.y - place.y) ** 2 < self.radius**2
+        return Score(float(is_near), f"{'less' if is_near else 'not less'} than {self.radius:g} px away")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """Whether the answer is laid out as asked; see `format`."""
+
+    as_released: bool = False
+
+    def __call__(self, rollout: Rollout) -> Score:
+        blocks = layout(rollout.text, "think", "answer")
+        if blocks.value is None:
+            return Score(0.0, blocks.why)
+        if self.as_released:
+            return _released_format(first_section(rollout.text, "answer").then(whole_literal))
+        found = whole_actions(blocks.value[1], frame=Frame.MODEL)
+        if found.value is None:
+            return Score(0.0, found.why)
+        wrong = [_misses(action.name, action.text or NO_TEXT) for action in found.value] or ["no action"]
+        return Score(float(not any(wrong)), next(filter(None, wrong), f"{len(wrong)} actions"))
+
+
+_EXAMPLE = Example(
+    text="<think>The button sends it.</think>\n<answer>[{'action': 'click', 'point': [320, 160], 'input_text': 'no input text'}]</answer>",
+    target=GoldAction(name="click", place=Box(0.4, 0.3, 0.6, 0.5, Frame.UNIT)),
+    size=(1280, 800),
+    model_size=(644, 392),
+)
+_ONE_RADIUS = "within 0.14 of width and height of a gold point"
+
+
+@published(
+    formula="1 if the action is the gold one and its point lies strictly inside the gold box (within 140 px of a gold point) or its "
+    "text shares words with F1 > 0.5, else 0; 1 for actions without either",
+    source="P, C",
+    target="a gui_r1.GoldAction",
+    released="fields by regular expressions: no slashes, no double quotes, the last [x, y] of the line; F1 >= 0.5, parts of a word",
+    changed="the list is read once as a literal, never evaluated; several actions are none",
+    example=_EXAMPLE,
+)
+def accuracy(*, frame: Frame = Frame.MODEL, radius: float = RADIUS_PX, as_released: bool = False) -> Reward:
+    """Whether this is the right action. `frame` is what the prompt asks points in; `radius` hangs on the resolution. # C"""
+    return Reward(name="accuracy", function=Accuracy(frame=frame, radius=radius, as_released=as_released))
+
+
+@published(
+    formula="1 if the text is a think and an answer block that holds a list of actions with action, point and input_text, else 0",
+    source="P, C",
+    target="none",
+    released="an empty list passes; the list is evaluated as Python; points are whole numbers",
+    changed="the list is read as a literal and holds at least one action",
+    example=_EXAMPLE,
+)
+def format(*, as_released: bool = False) -> Reward:
+    """Whether the answer has its layout; type, select and open_app need a text, scroll a direction. Any other name passes."""
+    return Reward(name="format", function=Format(as_released=as_released))
+
+
+def rewards(*, as_released: bool = False) -> Rewards:
+    """0.8 accuracy + 0.2 format. # P, C"""
+    return weighted((accuracy(as_released=as_released), 0.8), (format(as_released=as_released), 0.2))
+
+
+@published(
+    formula="evaluation: 1 if the action's name is the gold one",
+    source="P",
+    target="a gui_r1.GoldAction",
+    released="the name by a regular expression",
+    example=_EXAMPLE,
+)
+def type_match(*, as_released: bool = False) -> Reward:
+    """Type, the share of right action names."""
+
+    def judge(said: Action, gold: GoldAction, rollout: Rollout) -> Score:
+        return Score(float(_same_name(said, gold)), f"{_short(said.name)} for {gold.name}")
+
+    return _measure("type", judge, Frame.MODEL, as_released)
+
+
+@published(
+    formula=f"evaluation: 1 if the point lies strictly inside the gold box, or {_ONE_RADIUS}; no value where no point is asked for",
+    source="P",
+    target="a gui_r1.GoldAction",
+    released="within 0.14 of the gold box's top left corner",
+    example=_EXAMPLE,
+)
+def grounding(*, frame: Frame = Frame.MODEL, as_released: bool = False) -> Reward:
+    """GR, the share of right points among the actions that need one; also what ScreenSpot asks."""
+
+    def judge(said: Action, gold: GoldAction, rollout: Rollout) -> Score:
+        if gold.name.lower() not in POINT_ACTIONS:
+            return Score(None, f"{gold.name} has no point")
+        return _grounded(said, gold, rollout, as_released)
+
+    return _measure("grounding", judge, frame, as_released)
+
+
+@published(
+    formula="evaluation: 1 if the name, and the point or the text, are right",
+    source="P",
+    target="a gui_r1.GoldAction",
+    released="the point or the text alone: any name passes, and actions with neither are left out",
+    example=_EXAMPLE,
+)
+def success(*, frame: Frame = Frame.MODEL, as_released: bool = False) -> Reward:
+    """SR, the share of right steps."""
+
+    def judge(said: Action, gold: GoldAction, rollout: Rollout) -> Score:
+        if not as_released and not _same_name(said, gold):
+            return Score(0.0, f"{_short(said.name)} for {gold.name}")
+        if gold.name.lower() in POINT_ACTIONS:
+            return _grounded(said, gold, rollout, as_released)
+        if gold.name.lower() in TEXT_ACTIONS:
+            return _text(said, gold, as_released)
+        return Score(None if as_released else 1.0, f"{gold.name} has no argument")
+
+    return _measure("success", judge, frame, as_released)
+
+
+_RELEASED_NAME = re.compile(r"'action':\s*+'(\w++)'")
+_RELEASED_TEXT = re.compile(r"'input_text':\s*+'([^'\n]*+)'")
+_PAIR = re.compile(r"\[([0-9]++),\s*+([0-9]++)\]")
+
+_NOTHING = Action("")
+Judgement = Callable[[Action, GoldAction, Rollout], Score]
+
+
+def _measure(name: str, judge: Judgement, frame: Frame, as_released: bool) -> Reward:
+    return Reward(name=name, function=lambda rollout: _scored(rollout, judge, frame=frame, as_released=as_released))
+
+
+def _scored(rollout: Rollout, judge: Judgement, *, frame: Frame, as_released: bool) -> Score:
+    gold = rollout.sample.target
+    if not isinstance(gold, GoldAction):
+        return Score(None, "the gold is no GoldAction")
+    if as_released:
+        return judge(released_action(rollout.text), gold, rollout)
+    said = one_action(rollout.text, frame=frame)
+    score = judge(said.value or _NOTHING, gold, rollout)
+    # Where the gold action leaves nothing to judge, an unreadable answer has no value either.
+    return score if said.value is not None or score.value is None else Score(0.0, said.why)
+
+
+def _grounded(said: Action, gold: GoldAction, rollout: Rollout, as_released: bool) -> Score:
+    if said.point is None:
+        return Score(0.0, "no point")
+    here, place = (_convert(shape, Frame.UNIT, rollout) for shape in (said.point, gold.place))
+    if isinstance(place, Box) and not as_released:
+        return _inside(place, here)
+    corner = Point(place.x1, place.y1, place.frame) if isinstance(place, Box) else place
+    is_near = (here.x - corner.x) ** 2 + (here.y - corner.y) ** 2 < RADIUS_UNIT**2
+    return Score(float(is_near), f"{'less' if is_near else 'not less'} than {RADIUS_UNIT} away")
+
+
+def _text(said: Action, gold: GoldAction, as_released: bool) -> Score:
+    if gold.text.strip() in ("", NO_TEXT) and not as_released:
+        return Score(None, f"the gold {gold.name} has no text")
+    f1 = word_set_f1(said.text or "", gold.text, parts_count=as_released)
+    return Score(float(f1 >= 0.5 if as_released else f1 > 0.5), f"F1 {f1:.2f} with {_short(gold.text)}")
+
+
+def _inside(box: Box, point: Point) -> Score:
+    is_inside = box.x1 < point.x < box.x2 and box.y1 < point.y < box.y2
+    return Score(float(is_inside), f"({point.x:g}, {point.y:g}) {'inside' if is_inside else 'not inside'} the box")
+
+
+def _same_name(said: Action, gold: GoldAction) -> bool:
+    return said.name.lower() == gold.name.lower()
+
+
+def _misses(name: str, text: str) -> str:
+    """Why an action lacks the text that it needs, empty where it does not."""
+    if name in NEEDS_TEXT and text == NO_TEXT:
+        return f"{name} without a text"
+    return f"scroll {_short(text)}" if name == "scroll" and text not in SCROLLS else ""
+
+
+def _released_format(found: Reading[Any]) -> Score:
+    if not isinstance(found.value, list):
+        return Score(0.0, found.why or "not a list")
+    return Score(float(all(_is_released_action(action) for action in found.value)), f"{len(found.value)} actions")
+
+
+def _is_released_action(action: Any) -> bool:
+    if not isinstance(action, dict) or not {"action", "point", "input_text"} <= action.keys():
+        return False
+    name, point, text = action["action"], action["point"], action["input_text"]
+    is_point = isinstance(point, (list, tuple)) and len(point) >= 2 and all(isinstance(value, int) for value in point[:2])
+    return isinstance(name, str) and isinstance(text, str) and is_point and not _misses(name, text)
+
+
+def _released_point(block: str) -> tuple[float, float]:
+    for line in block.split("\n"):
+        pairs = deque(_PAIR.finditer(line, line.find("{") + 1, line.rfind("}") + 1), maxlen=1) if "{" in line else ()
+        for pair in pairs:
+            x, y = (number(figure).value for figure in pair.groups())
+            return (0.0, 0.0) if x is None or y is None else (x, y)
+    return (0.0, 0.0)
+
+
+def _only(found: tuple[Action, ...]) -> Reading[Action]:
+    return Reading(found[0]) if len(found) == 1 else Reading(None, f"{len(found)} actions instead of one")
+
+
+def _convert(shape: Box | Point, frame: Frame, rollout: Rollout) -> Box | Point:
+    if shape.frame is frame:
+        return shape
+    if not rollout.pictures:
+        raise ValueError(f"sample {rollout.sample.id!r} has no picture to convert the {shape.frame} frame through")
+    return rollout.pictures[-1].convert(shape, to=frame)
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:37] + "...")
