@@ -10,14 +10,17 @@ Numbers are read by `read.numbers.quantity`: the whole answer must be one, or, b
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from saccade.rewards.answers.text import MAX_ANSWER
+from saccade.rewards.read.latex import boxed
 from saccade.rewards.read.numbers import Quantity, quantities, quantity
 from saccade.rewards.read.reading import Reading
 
 ROUNDING = 1e-9  # O relative; two ways of writing one number may differ by this much in binary
 
+_DATA = re.compile(r"[\[\]{}<>|]")
 _SAME_UNIT = {"$": "dollar", "us$": "dollar", "usd": "dollar", "€": "euro", "£": "pound", "°": "degree", "inche": "inch"}
 
 
@@ -36,10 +39,16 @@ def is_close(
 
 
 def only_quantity(text: str) -> Reading[Quantity]:
-    """The quantity that the text is, or the only one that it names: "about 23 people". Two different ones are none."""
+    """The quantity that the text is or boxes, or the only one that a phrase names: "about 23 people". Two different are none.
+
+    A phrase has no brackets but round ones: in data and code a number is not what is said.
+    """
     whole = quantity(text)
     if whole.value is not None or len(text) > MAX_ANSWER:
         return whole
+    text = boxed(text).value or text
+    if _DATA.search(text):
+        return Reading(None, "no phrase, but data or code")
     found = quantities(text)
     if len({(one.value, one.is_percent) for one in found}) > 1:
         return Reading(None, "names several numbers")

@@ -37,11 +37,8 @@ SYSTEM = "Skywork-R1V3"
 ACCURACY_WEIGHT = 0.8  # P epsilon
 FORMAT_WEIGHT = 0.2  # P 1 - epsilon
 
-_SHORT_BOX = re.compile(rf"\\boxed\{{(?P<content>[^}}\n]{{0,{MAX_ANSWER}}})\}}")  # C up to the first closing brace
 _NOISE = re.compile(r"\$|\\[A-Za-z]++|\s++")  # C
-_EXAMPLE = Example(
-    text="<think>6 * 7 is 42.</think>\nSix rows of seven: \\boxed{\\frac{84}{2}}", target="42"
-)
+_EXAMPLE = Example(text="<think>6 * 7 is 42.</think>\nSix rows of seven: \\boxed{\\frac{84}{2}}", target="42")
 
 
 def after_thinking(text: str) -> Reading[str]:
@@ -58,9 +55,14 @@ def boxed_answer(text: str) -> Reading[str]:
 
 
 def released_box(text: str) -> Reading[str]:
-    """The last box of the whole text, each up to its first closing brace. # C"""
-    found = _SHORT_BOX.findall(text)
-    return Reading(found[-1]) if found else Reading(None, "no box on one line")
+    """The last box of the whole text, each on one line and up to its first closing brace. # C"""
+    content, opening = None, "\\boxed{"
+    for line in text.split("\n"):
+        start = line.find(opening)
+        while start >= 0 and (end := line.find("}", start)) >= 0:
+            content = line[start + len(opening) : end]
+            start = line.find(opening, end)
+    return Reading(None, "no box on one line") if content is None else Reading(content)
 
 
 def released_same(answer: str, gold: str) -> float:

@@ -17,9 +17,7 @@ Marks: # P paper, # C released code, # S second-hand, # I inferred, # O ours.
 
 from __future__ import annotations
 
-import functools
-
-from saccade.core.reward import Reward, Rewards, reward, weighted
+from saccade.core.reward import Reward, Rewards, weighted
 from saccade.core.rollout import Rollout, Score
 from saccade.core.sample import Sample
 from saccade.rewards.answers.accuracy import accuracy_by, same_choice
@@ -77,7 +75,7 @@ def accuracy(*, judge: Judge | None = None, tiers: tuple[float, ...] = TIERS) ->
 )
 def format() -> Reward:
     """R_fmt, 0 or 1."""
-    return _FORMAT
+    return Reward(name="format", function=_is_laid_out)
 
 
 def rewards(*, judge: Judge | None = None, tiers: tuple[float, ...] = TIERS) -> Rewards:
@@ -85,7 +83,6 @@ def rewards(*, judge: Judge | None = None, tiers: tuple[float, ...] = TIERS) -> 
     return weighted((accuracy(judge=judge, tiers=tiers), ACCURACY_WEIGHT), (format(), FORMAT_WEIGHT))
 
 
-@functools.partial(reward, name="format")
-def _FORMAT(rollout: Rollout) -> Score:
+def _is_laid_out(rollout: Rollout) -> Score:
     read = THINK_ANSWER.read(rollout.text)
     return Score(float(read.value is not None), read.why or "is think, answer")
