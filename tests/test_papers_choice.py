@@ -9,6 +9,7 @@ import math
 
 import pytest
 
+from saccade.algo.credit import balanced_weights
 from saccade.core.reward import RewardError, weighted
 from saccade.core.rollout import Group, Rollout, Score, Stop
 from saccade.core.sample import Message, Sample
@@ -233,13 +234,13 @@ def test_the_extractors(text, released, ours):
     ("text", "letter"),
     [
         ("A or B", "B"),  # 2 for the last 30 % of the text
-        ("B, then much more text that goes on and on, not D at all and so on and on it goes to the end", "B"),  # 1 for a stop
-        ("B then much more text that goes on and on, not D at all and so on and on it goes to the end", "B"),  # equal: the first
-        ("D then much more text that goes on and on, not B at all and so on and on it goes to the end", "D"),
-        ("B then much more text that goes on and on, RIGHT D at all and so on and on it goes to the end", "D"),  # in capitals
-        ("B then much more text that goes on and on, ANSWER D at all and so on and on it goes to the end", "A"),  # its own A
-        ("B then much more text that goes on and on, answer D at all and so on and on it goes to the end", "B"),  # not otherwise
-        ("B then much more text that goes on and on, 答案 D at all and so on and on it goes to the end", "D"),
+        ("B, then much text that goes on and on, not D at all and so on it goes to the end", "B"),  # 1 for a stop
+        ("B then much text that goes on and on, not D at all and so on it goes to the end", "B"),  # equal: the first
+        ("D then much text that goes on and on, not B at all and so on it goes to the end", "D"),
+        ("B then much text that goes on and on, RIGHT D at all and so on it goes to the end", "D"),  # in capitals
+        ("B then much text that goes on and on, ANSWER D at all and so on it goes to the end", "A"),  # its own A
+        ("B then much text that goes on and on, answer D at all and so on it goes to the end", "B"),  # not otherwise
+        ("B then much text that goes on and on, 答案 D at all and so on it goes to the end", "D"),
         ("B B B then text, and A", "A"),
     ],
 )
@@ -265,7 +266,14 @@ def test_a_small_letter_is_an_answer():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "B", "<answer>B</answer>", "<think>B</think> so <answer>B</answer>", "<answer>B</answer><think>B</think>", "<think>B</think>"],
+    [
+        "",
+        "B",
+        "<answer>B</answer>",
+        "<think>B</think>",
+        "<think>B</think> so <answer>B</answer>",
+        "<answer>B</answer><think>B</think>",
+    ],
 )
 def test_without_the_layout_both_are_nothing(text):
     for as_released in (False, True):
@@ -274,7 +282,7 @@ def test_without_the_layout_both_are_nothing(text):
 
 
 def test_the_layout_may_stand_anywhere_and_the_last_blocks_count():
-    text = "Well: <think>The answer is A.</think><answer>A</answer> no. <think>The answer is B.</think> <answer>B</answer>. Done"
+    text = "So <think>The answer is A.</think><answer>A</answer> no. <think>The answer is B.</think> <answer>B</answer>. Ok"
     assert worth(anomaly_r1.roam(), attempt(text)) == 1
     assert worth(anomaly_r1.choice_reward(), attempt(text)) == 1
 
@@ -306,6 +314,11 @@ def test_class_factors(share, defect, normal):
     factors = lr_iad.ClassCounts.of({"normal": 100 - share, "defect": share}).factors()
     assert factors["defect"] == pytest.approx(defect, abs=0.005)
     assert factors["normal"] == pytest.approx(normal, abs=0.005)
+
+
+def test_class_factors_are_those_of_the_advantage_weights():
+    counts = {"normal": 88.9, "defect": 11.1, "rare": 0.4}
+    assert lr_iad.ClassCounts.of(counts).factors() == balanced_weights(counts)
 
 
 def test_class_factors_are_capped():
@@ -361,6 +374,27 @@ def test_running_accuracy_is_given_and_its_state_is_a_value():
     assert worth(term, *judged("no", target="no")) == 0  # normal, mastered
 
 
+def test_a_step_is_counted():
+    groups = [
+        Group(sample=rollouts[0].sample, rollouts=tuple(rollouts))
+        for rollouts in (judged("yes", "no", "", "yes"), judged("no", "no", target=False), judged("yes", target="?"))
+    ]
+    assert lr_iad.tally(groups) == {"defect": (4, 2), "normal": (2, 2)}
+    assert lr_iad.tally(groups, class_of=lambda sample: "all") == {"all": (6, 4)}
+    start = lr_iad.ClassCounts()
+    assert lr_iad.ClassCounts(**json.loads(json.dumps(dataclasses.asdict(start)))) == start
+    assert start.after(lr_iad.tally(groups)).accuracy == {"defect": 0.5, "normal": 1.0}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "<answer>" * 3000, "</answer>" * 3000, "yes" * 30_000, "<answer>yes no</answer>", "\x00\ud800"]
+)
+def test_focal_gives_hostile_text_nothing(text):
+    for p in (lr_iad.GroupAccuracy(), lr_iad.AnswerProbability(), lr_iad.RunningAccuracy(accuracy={})):
+        scores = scores_of(lr_iad.focal(p=p), attempt(text, "yes"), attempt(text, "yes"), pieces=lambda token_T: [text])
+        assert [score.value for score in scores] == [0, 0]
+
+
 @pytest.mark.parametrize("options", [{"alpha": 0}, {"gamma": -1}, {"base": 2}, {"factors": {"defect": math.inf}}])
 def test_focal_refuses_what_makes_no_sense(options):
     with pytest.raises(ValueError):
@@ -369,7 +403,15 @@ def test_focal_refuses_what_makes_no_sense(options):
 
 @pytest.mark.parametrize(
     ("answer", "gold", "value"),
-    [("yes", "yes", 1), ("No.", "no", 1), ("YES", True, 1), ("no", True, 0), ("no", False, 1), ("maybe", "no", 0), ("", "no", 0)],
+    [
+        ("yes", "yes", 1),
+        ("No.", "no", 1),
+        ("YES", True, 1),
+        ("no", True, 0),
+        ("no", False, 1),
+        ("maybe", "no", 0),
+        ("", "no", 0),
+    ],
 )
 def test_lr_iad_answers(answer, gold, value):
     assert worth(lr_iad.accuracy(), thought("a", answer, gold)) == value

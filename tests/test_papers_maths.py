@@ -113,7 +113,8 @@ def findings(*, missing: int = 0, errors: int = 0) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("missing", "errors", "value"), [(0, 0, 1.0), (1, 0, 0.8), (3, 1, 0.3), (3, 3, 0.0), (2, 2, 0.2), (0, 3, 0.5), (1, 1, 0.6)]
+    ("missing", "errors", "value"),
+    [(0, 0, 1.0), (1, 0, 0.8), (3, 1, 0.3), (3, 3, 0.0), (2, 2, 0.2), (0, 3, 0.5), (1, 1, 0.6)],
 )
 def test_process_score(missing, errors, value):
     assert pathvlm_r1.process_score(missing=missing, errors=errors) == pytest.approx(value)
@@ -182,7 +183,7 @@ def test_the_judge_is_told_neither_outcome_nor_gold():
     """Pitfall 5: a right and a wrong answer lead to the same question but for what the model wrote."""
     right, wrong = asked_about("B) x"), asked_about(GOLD)
     for told in (right, wrong):
-        assert "Reference answer" not in told and "final answer is right." not in told and "final answer is wrong." not in told
+        assert not any(leak in told for leak in ("Reference answer", "final answer is right.", "final answer is wrong."))
     assert GOLD not in right
     assert right.split("<<<quote")[0] == wrong.split("<<<quote")[0]
 
@@ -219,7 +220,8 @@ def test_findings_have_a_strict_schema():
     kinds = [rule["type"] for rule in seen[0].schema["properties"].values()]
     assert kinds.count("boolean") == 6 and seen[0].schema["additionalProperties"] is False
     torn = findings() | {"cites_knowledge": "yes"}
-    assert worth(pathvlm_r1.process(judge=judge_of(json.dumps(torn)), findings=True, on_failure="none"), thought("B", GOLD)) is None
+    term = pathvlm_r1.process(judge=judge_of(json.dumps(torn)), findings=True, on_failure="none")
+    assert worth(term, thought("B", GOLD)) is None
 
 
 def test_a_process_reward_without_a_judge_stops_the_run():
@@ -228,9 +230,8 @@ def test_a_process_reward_without_a_judge_stops_the_run():
 
 
 def test_pathvlm_stage_three_sums_to_three():
-    terms = weighted(
-        (pathvlm_r1.accuracy(), 1.0), (pathvlm_r1.format(), 1.0), (pathvlm_r1.process(judge=judge_of(findings()), findings=True), 1.0)
-    )
+    process = pathvlm_r1.process(judge=judge_of(findings()), findings=True)
+    terms = weighted((pathvlm_r1.accuracy(), 1.0), (pathvlm_r1.format(), 1.0), (process, 1.0))
     assert total(terms, thought(GOLD, GOLD)) == 3
 
 

@@ -2,8 +2,8 @@
 
     rewards = weighted((choice_reward(), 1.0), (roam(), 1.0))           # C their sum, 0 to 2
 
-Both are 0 unless, somewhere in the text, a think block is followed by an answer block with only whitespace between. Then t is
-the option that the last think block chooses, a the one of the last answer block:
+Both are 0 unless, somewhere in the text, a think block is followed by an answer block with only whitespace between.
+Then t is the option that the last think block chooses, a the one of the last answer block:
 
     t             a               ROAM    choice    sum
     none          none            0       0         0
@@ -15,9 +15,9 @@ the option that the last think block chooses, a the one of the last answer block
     one of the two is the gold    0       1 if a    0 or 1
 
 Departs, each with its reason:
-- An option counts where the text chooses it ("the answer is B", "(B)", "B)"), in either case. In the released code "A scratch is
-  visible" chooses A, "b" is an option of its own, and so is any other first character of a short answer. `as_released` does as
-  it does.
+- An option counts where the text chooses it ("the answer is B", "(B)", "B)"), in either case. In the released code "A
+  scratch is visible" chooses A, "b" is an option of its own, and so is any other first character of a short answer.
+  `as_released` does as it does.
 - The two floors stay, as they are the paper's table. `NO_FLOORS` is the table without them.
 
 Marks: # P paper, # C released code, # S second-hand, # I inferred, # O ours.
@@ -73,23 +73,20 @@ Choose = Callable[[str], Reading[str]]
 def released_choice(text: str) -> Reading[str]:
     """The option as the released code finds it, with its flaws: "A scratch is visible" is A, "b" is b, "7" is 7. # C
 
-    Fewer than 3 characters: the first that is no punctuation. Otherwise the capitals A to D that touch no lower-case letter: one
-    is it; of several the one whose last occurrence scores highest (1 for each keyword near it, 2 near the text's end, 1 before a
-    stop), of equals the first. The English keywords count only where they are written in capitals.
+    Fewer than 3 characters: the first that is no punctuation. Otherwise of the capitals A to D that touch no lower-case
+    letter the one whose last occurrence scores highest (1 for each keyword near it, 2 near the text's end, 1 before a
+    stop), of equals the first. The English keywords count only where they are written in capitals, and then the A of
+    ANSWER is an option, too.
     """
     text = _SPACE.sub(" ", text).strip()
     if len(text) < 3:
         left = _NO_WORD.sub("", text).strip()
         return Reading.of(left[0]) if left else Reading.none("nothing is written")
     last: dict[str, int] = {}  # in order of first appearance
-    n_found = 0
     for match in _CAPITAL.finditer(text):
         last[match[0]] = match.start()
-        n_found += 1
     if not last:
         return Reading.none("no capital A to D stands alone")
-    if n_found == 1:
-        return Reading.of(next(iter(last)))
     return Reading.of(max(last, key=lambda letter: _released_evidence(text, last[letter])))
 
 
@@ -105,36 +102,22 @@ def explicit_choice(text: str) -> Reading[str]:
     return choice(text, OPTIONS)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Chosen:
-    """What reasoning and answer choose; `why` says what is wrong with the layout, and is empty where it is right."""
-
-    thought: str | None
-    answer: str | None
-    why: str = ""
-
-    @classmethod
-    def of(cls, text: str, choose: Choose) -> Chosen:
-        """Out of a completion."""
-        if not _is_laid_out(text):
-            return cls(thought=None, answer=None, why="no think block right before an answer block")
-        thought, answer = (last_section(text, tag).then(choose).value for tag in ("think", "answer"))
-        return cls(thought=thought, answer=answer)
-
-    def __str__(self) -> str:
-        return self.why or f"thinks {self.thought}, answers {self.answer}"
-
-
-def _is_laid_out(text: str) -> bool:
+def block(text: str, tag: str) -> Reading[str]:
+    """The last block of that tag; none at all unless some think block stands right before an answer block. # C"""
     start = text.find("<think>")
     joint = _JOINT.search(text, start) if start >= 0 else None
-    return joint is not None and text.find("</answer>", joint.end()) >= 0
+    if joint is None or text.find("</answer>", joint.end()) < 0:
+        return Reading.none("no think block right before an answer block")
+    return last_section(text, tag)
 
 
-def _gold(rollout: Rollout) -> str | None:
+def gold_of(rollout: Rollout) -> Reading[str]:
+    """The gold option, a capital of A to D."""
     target = rollout.sample.target
     letter = target.strip().upper() if isinstance(target, str) else ""
-    return letter if len(letter) == 1 and letter in OPTIONS else None
+    if len(letter) == 1 and letter in OPTIONS:
+        return Reading.of(letter)
+    return Reading.none(f"the gold answer {target!r} is none of {', '.join(OPTIONS)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,10 +127,10 @@ class Choice:
     choose: Choose = explicit_choice
 
     def __call__(self, rollout: Rollout) -> Score:
-        gold, chosen = _gold(rollout), Chosen.of(rollout.text, self.choose)
-        if gold is None:
-            return _bad_gold(rollout)
-        return Score(float(chosen.answer == gold), f"{chosen}; gold {gold}")
+        gold, answer = gold_of(rollout), block(rollout.text, "answer").then(self.choose)
+        if gold.value is None:
+            return Score(None, gold.why)
+        return Score(float(answer.value == gold.value), answer.why or f"answers {answer.value}, gold {gold.value}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,10 +141,12 @@ class Roam:
     credits: Credits = RELEASED
 
     def __call__(self, rollout: Rollout) -> Score:
-        gold, chosen = _gold(rollout), Chosen.of(rollout.text, self.choose)
-        if gold is None:
-            return _bad_gold(rollout)
-        return Score(self.worth(chosen.thought, chosen.answer, gold), f"{chosen}; gold {gold}")
+        gold = gold_of(rollout)
+        if gold.value is None:
+            return Score(None, gold.why)
+        thought, answer = (block(rollout.text, tag).then(self.choose).value for tag in ("think", "answer"))
+        value = self.worth(thought, answer, gold.value)
+        return Score(value, f"thinks {thought}, answers {answer}, gold {gold.value}")
 
     def worth(self, thought: str | None, answer: str | None, gold: str) -> float:
         """ROAM(t, a, gold)."""
@@ -174,15 +159,11 @@ class Roam:
         return self.credits.agrees if answer == gold else self.credits.same_wrong
 
 
-def _bad_gold(rollout: Rollout) -> Score:
-    return Score(None, f"the gold answer {rollout.sample.target!r} is none of {', '.join(OPTIONS)}")
-
-
 _EXAMPLE = Example(text="<think>The edge is chipped, so the answer is B.</think>\n<answer>B</answer>", target="B")
 
 
 @published(
-    formula="1 if the last answer block chooses the gold option, else 0; 0 without a think block right before an answer block",
+    formula="1 if the last answer block chooses the gold option, else 0; 0 without a think block before an answer block",
     source="C",
     target="the option's letter, A to D",
     released="finds letters by a heuristic: the article in 'A scratch' is option A, 'b' is not B",
@@ -195,8 +176,8 @@ def choice_reward(*, as_released: bool = False) -> Reward:
 
 
 @published(
-    formula="1.0 reasoning and answer choose the gold; 0.8 the answer alone does, the reasoning nothing; 0.1 both the same wrong "
-    "one; 0.05 the answer wrong, the reasoning nothing; else 0",
+    formula="1.0 reasoning and answer choose the gold; 0.8 the answer alone does, the reasoning nothing; 0.1 both the same "
+    "wrong one; 0.05 the answer wrong, the reasoning nothing; else 0",
     source="C",
     target="the option's letter, A to D",
     released="reads free reasoning that begins with 'A' as choosing A",

@@ -2,8 +2,8 @@
 
     rewards = weighted((format(), 1.0), (focal(), 1.0))                 # I
 
-No code was ever released. The two formulas are second-hand (# S); EVERY number, the way p is had, the tags and the answers yes
-(defective) and no are inferred (# I specs/lr_iad.md 3.3).
+No code was ever released. The two formulas are second-hand (# S); EVERY number, the way p is had, the tags and the
+answers yes (defective) and no are inferred (# I specs/lr_iad.md 3.3).
 
     R_focal = 1[right] * (b + (1 - b) * alpha * (1 - p)^gamma * f_c)
 
@@ -13,20 +13,20 @@ p is how probable the right answer is, by one of three estimators:
     AnswerProbability     the probability with which this rollout's answer tokens were sampled
     RunningAccuracy       given for each class, as `ClassCounts` keeps it from step to step
 
-f_c = clip((N / (K n_c))^tau, f_min, f_max) is large for a rare class: 2.10 for defects that are 23.8 % of the pictures and 4.50
-for 11.1 %. It is given as numbers, so that a reward stays a value: `ClassCounts` is the state, which whoever runs the training
-keeps, saves with the run, and turns into the next step's reward:
+f_c = clip((N / (K n_c))^tau, f_min, f_max) is large for a rare class: 2.10 for defects that are 23.8 % of the pictures
+and 4.50 for 11.1 %. It is given as numbers, so that a reward stays a value: `ClassCounts` is the state, which whoever
+runs the training keeps, saves with the run, and turns into the next step's reward:
 
     >>> counts = ClassCounts.of({"normal": 76.2, "defect": 23.8})
     >>> focal(factors=counts.factors())
-    >>> counts = counts.after({"normal": (6, 5), "defect": (2, 0)})     # class: (siblings, of which right), of one step
+    >>> counts = counts.after(tally(groups))                      # of one step: {"normal": (6, 5), "defect": (2, 0)}
 
 Two traps, both certain (spec 3.4):
-- Dividing by the group's standard deviation cancels whatever is constant in a group, as f_c is, and p of two estimators. Here the
-  factor acts only through its ratio to the format reward. To prioritise rare classes, weigh the ADVANTAGE: `ClassWeighted` with
-  `balanced_weights`, in saccade/algo/credit.py.
-- Where p is 1 a right answer earns what a wrong one does, so that mastered samples stop defending it. `base` b > 0 pays for being
-  right whatever p is; 0.5 is the spec's advice (# I), 0 the paper's formula and the default.
+- Dividing by the group's standard deviation cancels whatever is constant in a group, as f_c is, and p of two
+  estimators. Here the factor acts only through its ratio to the format reward. To prioritise rare classes, weigh the
+  ADVANTAGE: `ClassWeighted` with `balanced_weights`, in saccade/algo/credit.py.
+- Where p is 1 a right answer earns what a wrong one does, so that mastered samples stop defending it. `base` b > 0 pays
+  for being right whatever p is; 0.5 is the spec's advice (# I), 0 the paper's formula and the default.
 
 Departs: `base` (above); nothing else is known to depart from.
 
@@ -87,16 +87,16 @@ class GroupAccuracy:
 
 @dataclass(frozen=True)
 class AnswerProbability:
-    """p = the probability with which the tokens of the last answer block were sampled, at the sampler's temperature. # I (a)
+    """p = the probability with which the tokens of the last answer block were sampled, at its temperature. # I (a)
 
-    A right rollout's answer is the gold answer, so this is the gold's probability after that reasoning; wrong ones earn nothing
-    whatever p is. Tokens that only partly lie in the block count whole; what was not sampled is certain. A confident right answer
-    earns less than a hesitant one: give the reward a `base`.
+    A right rollout's answer is the gold answer, so this is the gold's probability after that reasoning; wrong ones earn
+    nothing whatever p is. Tokens that only partly lie in the block count whole, blank ones not; what was not sampled is
+    certain. A confident right answer earns less than a hesitant one: give the reward a `base`.
     """
 
     def __call__(self, group: Group, is_right_G: Sequence[bool], pieces: Pieces | None) -> list[float]:
         if pieces is None:
-            raise TypeError("AnswerProbability needs `pieces`, the text that each token adds; a run offers it to its rewards")
+            raise TypeError("AnswerProbability needs `pieces`, the text that each token adds; a run offers it")
         return [
             self.probability(rollout, pieces) if is_right else 0.0
             for rollout, is_right in zip(group.rollouts, is_right_G, strict=True)
@@ -107,9 +107,10 @@ class AnswerProbability:
         written = pieces(rollout.token_T)
         text = "".join(written)
         end = text.rfind("</answer>")
-        start = text.rfind("<answer>", 0, max(end, 0)) + len("<answer>")
-        if end < start:
+        start = text.rfind("<answer>", 0, max(end, 0))
+        if start < 0:
             return 0.0
+        start += len("<answer>")
         total, at = 0.0, 0
         for piece, logp in zip(written, rollout.logp_T, strict=True):
             if at < end and at + len(piece) > start and piece.strip():
@@ -120,7 +121,7 @@ class AnswerProbability:
 
 @dataclass(frozen=True, kw_only=True)
 class RunningAccuracy:
-    """p = the accuracy given for the sample's class, as `ClassCounts.accuracy` says; a class that is not named has 0. # I (c)"""
+    """p = the accuracy given for the sample's class, as by `ClassCounts.accuracy`; 0 for one it lacks. # I (c)"""
 
     accuracy: Mapping[str, float]
     class_of: Callable[[Sample], str] = normal_or_defect
@@ -144,8 +145,8 @@ class ClassCounts:
     A value: `after` returns the next one, and the three fields are all there is to save.
     """
 
-    seen: Mapping[str, float] = field(default_factory=lambda: EMPTY)
-    right: Mapping[str, float] = field(default_factory=lambda: EMPTY)
+    seen: Mapping[str, float] = field(default_factory=dict)
+    right: Mapping[str, float] = field(default_factory=dict)
     decay: float = 0.99  # I
 
     def __post_init__(self) -> None:
@@ -170,11 +171,25 @@ class ClassCounts:
         return {name: self.right.get(name, 0.0) / n if n > 0 else 0.0 for name, n in self.seen.items()}
 
     def factors(self, *, tau: float = 1.0, low: float = 0.5, high: float = 5.0) -> dict[str, float]:
-        """f_c of each class; `high` for one of which nothing was seen. # I 0.5 is the spec's second f_min: 1 leaves none below 1"""
+        """f_c of each class; `high` for one of which nothing was seen. # I a `low` of 1 is the spec's other choice"""
         total, n_classes = math.fsum(self.seen.values()), len(self.seen)
         return {
-            name: min(high, max(low, (total / (n_classes * n)) ** tau)) if n > 0 else high for name, n in self.seen.items()
+            name: min(high, max(low, (total / (n_classes * n)) ** tau)) if n > 0 else high
+            for name, n in self.seen.items()
         }
+
+
+def tally(groups: Sequence[Group], *, class_of: Callable[[Sample], str] = normal_or_defect) -> dict[str, tuple[int, int]]:
+    """(siblings, of which right) of each class, for `ClassCounts.after`. Groups without a readable gold are left out."""
+    found: dict[str, tuple[int, int]] = {}
+    for group in groups:
+        gold = is_defect(group.sample)
+        if gold is not None:
+            name = class_of(group.sample)
+            n, n_right = found.get(name, (0, 0))
+            n_right += sum(answer_of(rollout) == gold for rollout in group.rollouts)
+            found[name] = (n + len(group.rollouts), n_right)
+    return found
 
 
 # the rewards
@@ -182,7 +197,7 @@ class ClassCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class Focal:
-    """R_focal of every sibling; the formula is in this file's head. `factors` is f_c by class, 1 for a class it does not name."""
+    """R_focal of every sibling; the formula is in this file's head. `factors` is f_c by class, 1 for a class it lacks."""
 
     p: Probability = GroupAccuracy()
     factors: Mapping[str, float] = field(default_factory=lambda: EMPTY)
@@ -275,7 +290,7 @@ def _accuracy(rollout: Rollout) -> Score:
 
 @dataclass(frozen=True, kw_only=True)
 class Confusion:
-    """Counts of a test of defect or not. An answer that cannot be read is wrong: (True, None) is a miss, (False, None) an alarm.
+    """Counts of a test of defect or not. No answer is wrong: a miss where there is a defect, else an alarm.
 
     Of 1,200 defects among 10,821 pictures, "always normal" has accuracy 0.889 and balanced accuracy 0.5.
     """

@@ -7,13 +7,14 @@
     Think-After   <answer>C</answer><think>...</think>      format_think_after, # I: its code was not released
 
 Departs, each with its reason:
-- Accuracy reads the option that the last answer block chooses: "C", "C)", "C. lung" and "the answer is C" are all C, over several
-  lines too; text without an answer block is wrong. The released code asks math-verify about the whole completion, then wants the
-  first single-line block, or else the whole bare text, to be the gold string: "C." is wrong, and so is a block over two lines.
-- A format is one block of each kind, none empty, whitespace around them allowed. In the released code whitespace after the last
-  block fails; empty blocks pass, as do blocks within blocks, so that No-Think may answer twice.
-- Chest X-ray labels are compared as a set of whole labels. In the released code a label counts wherever its letters stand in the
-  answer, so that "no Effusion" finds Effusion.
+- Accuracy reads the option that the last answer block chooses: "C", "C)", "C. lung" and "the answer is C" are all C,
+  over several lines too; text without an answer block is wrong. The released code asks math-verify about the whole
+  completion, then wants the first single-line block, or else the whole bare text, to be the gold string: "C." is wrong,
+  and so is a block over two lines.
+- A format is one block of each kind, none empty, whitespace around them allowed. In the released code whitespace after
+  the last block fails; empty blocks pass, as do blocks within blocks, so that No-Think may answer twice.
+- Chest X-ray labels are compared as a set of whole labels. In the released code a label counts wherever its letters
+  stand in the answer, so that "no Effusion" finds Effusion.
 - A chest gold that says No Finding and something else cannot be scored.
 
 Marks: # P paper, # C released code, # S second-hand, # I inferred, # O ours.
@@ -30,9 +31,10 @@ from saccade.core.rollout import Rollout, Score
 from saccade.core.sample import Sample
 from saccade.rewards.answers.accuracy import golds_of, last_answer, multiple_choice, short
 from saccade.rewards.answers.symbolic import is_equal
+from saccade.rewards.papers.released import first_on_a_line
 from saccade.rewards.published import Example, published
 from saccade.rewards.read.reading import Reading
-from saccade.rewards.read.tags import ANSWER_ONLY, ANSWER_THINK, THINK_ANSWER, Grammar, first_section, last_section, layout
+from saccade.rewards.read.tags import ANSWER_ONLY, ANSWER_THINK, THINK_ANSWER, Grammar, last_section, layout
 
 SYSTEM = "Med-R1"
 
@@ -65,12 +67,12 @@ _EDGES = " \t\r.:*-\"'()[]"
 
 
 def only_answer(text: str) -> Reading[str]:
-    """The answer block, where the text is nothing else: text outside it leaves no answer, as the paper has it for No-Think. # S"""
+    """The answer block, where the text is nothing else: for No-Think, text outside it leaves no answer. # S"""
     return ANSWER_ONLY.read(text).then(lambda blocks: Reading(blocks["answer"]))
 
 
 def released_accuracy(rollout: Rollout) -> Score:
-    """1 if math-verify says that completion and solution are equal, or if the first single-line blocks are the same string. # C
+    """1 if math-verify says that completion and solution are equal, or the first answer on one line is the gold. # C
 
     Where there is no such block, the whole stripped text stands for it. Needs math-verify.
     """
@@ -85,12 +87,9 @@ def released_accuracy(rollout: Rollout) -> Score:
 
 
 def _released_answer(text: str) -> str:
-    """The first answer block that opens and closes on one line, else the whole text; stripped."""
-    for line in text.split("\n"):
-        found = first_section(line, "answer").value
-        if found is not None:
-            return found
-    return text.strip()
+    """The first answer block that stands on one line, else the whole text; stripped."""
+    found = first_on_a_line(text, "answer").value
+    return text.strip() if found is None else found
 
 
 _LETTER = Example(text="<think>The left lung is bright.</think>\n<answer>C</answer>", target="<answer> C </answer>")
@@ -100,7 +99,7 @@ _LETTER = Example(text="<think>The left lung is bright.</think>\n<answer>C</answ
     formula="1 if the last answer block chooses the gold option, else 0",
     source="P, S",
     target="the option's letter, with or without answer tags",
-    released="math-verify on whole texts, then the first single-line block, else the whole text, as a string: 'C.' is wrong",
+    released="math-verify on whole texts, then the first block on one line, else the whole text, as a string: 'C.' is wrong",
     changed="reads the letter that the block chooses, over several lines too",
     example=_LETTER,
 )
@@ -127,7 +126,7 @@ class Format:
 
 @dataclass(frozen=True, kw_only=True)
 class ReleasedFormat:
-    """1 if the text full-matches these blocks, which may hold tags of their own; `leading`: whitespace may stand before. # C"""
+    """1 if the text is these blocks, which may be empty or hold tags; `leading`: after whitespace, if there is any. # C"""
 
     tags: tuple[str, ...]
     leading: bool = False
@@ -183,9 +182,9 @@ def format_think_after() -> Reward:
 class ChestLabels:
     """One point for each gold label that the answer names; 0 if it names a known label that is not gold. # C
 
-    A gold of No Finding earns 0.25 instead. The answer is the last answer block, cut at |, commas, semicolons, ends of line and
-    "and"; a part counts if it is one of the 15 labels, in either case and with spaces or underscores. Other parts are no labels:
-    "no Effusion" names nothing.
+    A gold of No Finding earns 0.25 instead. The answer is the last answer block, cut at |, commas, semicolons, ends of
+    line and "and"; a part counts if it is one of the 15 labels, in either case and with spaces or underscores. Other
+    parts are no labels: "no Effusion" names nothing.
     """
 
     no_finding: float = 0.25  # C
@@ -247,7 +246,9 @@ def released_chest_labels(rollout: Rollout) -> Score:
             break
         total += label in answer
     wrong = [label for label in CHEST_LABELS if label in answer and label not in gold]
-    return Score(0.0, f"names {wrong[0]}, which is not gold") if wrong else Score(total, f"{total:g} for {len(gold)} labels")
+    if wrong:
+        return Score(0.0, f"names {wrong[0]}, which is not gold")
+    return Score(total, f"{total:g} for {len(gold)} labels")
 
 
 @published(

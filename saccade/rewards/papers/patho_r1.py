@@ -6,9 +6,12 @@
     rewards = grpo_rewards()
     rewards = dapo_rewards(low=64, high=1024)
 
-No RL code was released: the weights are second-hand (# S), the exact cases and the window of lengths inferred (# I). The DAPO note
-can be read in two ways. By its parts, the default: A' and Len are +1 or -1 each (DAPO's own convention). As one gate, `joint_gate=True`:
-1 if the letter is right and the length allowed, else -1.
+No RL code was released: the weights are second-hand (# S), the exact cases and the window of lengths inferred (# I).
+The DAPO note can be read in two ways. By its parts, the default: A' and Len are +1 or -1 each (DAPO's own convention).
+As one gate, `joint_gate=True`: 1 if the letter is right and the length allowed, else -1.
+
+Departs: the letter is read wherever the last answer block says it clearly ("B", "B. Squamous", "the answer is B"), and
+the format asks for one block of each kind, neither empty. How the original does either is not known.
 
 Dynamic sampling must filter by correctness and not by the sum, or the length makes every group look informative.
 
@@ -110,8 +113,10 @@ def accuracy(*, wrong: float = 0.0, options: str = OPTIONS) -> Reward:
     target="not read",
 )
 def length(*, low: int = LOW, high: int = HIGH, buffer: int | None = None) -> Reward:
-    """Len, named "length": a window, or with a `buffer` DAPO's soft overlong punishment up to `high`. It asks for no right answer,
-    so it has no best figure."""
+    """Len, named "length": a window, or with a `buffer` DAPO's soft overlong punishment up to `high`.
+
+    It has no best figure, as it asks for no right answer.
+    """
     function = Window(low=low, high=high) if buffer is None else SoftOverlong(limit=high, buffer=buffer)
     return Reward(name="length", function=function, best=None)
 

@@ -7,23 +7,25 @@ The answer block holds letter and text, "B) Squamous cell carcinoma". The proces
 
     r_proc = (S_integrity + S_knowledge) / 2       S = max(0, 1 - 0.4 n): 1, 0.6, 0.2, 0
 
-n counts, for integrity, what is missing of image features, step-wise elimination of at least two options, and cited medical
-knowledge; for knowledge, errors of definition, contradictions, and outdated or wrong criteria. A judge that sees the picture
-names the two scores (the paper), or with `findings=True` answers six questions from which they are counted (the revision).
+n counts, for integrity, what is missing of image features, step-wise elimination of at least two options, and cited
+medical knowledge; for knowledge, errors of definition, contradictions, and outdated or wrong criteria. A judge that
+sees the picture names the two scores (the paper), or with `findings=True` answers six questions from which they are
+counted (the revision).
 
 Departs, each with its reason:
-- The judge is not told whether the answer is right, nor the gold answer: in paper and code it is told both, and the process score
-  then follows the outcome. `shows_gold=True` shows the gold with the revision's rule, that agreeing with it earns nothing.
+- The judge is not told whether the answer is right, nor the gold answer: in paper and code it is told both, and the
+  process score then follows the outcome. `shows_gold=True` shows the gold with the revision's rule, that agreeing with
+  it earns nothing.
 - The model's text is quoted, so that it cannot instruct the judge.
-- Where the judge fails, r_proc is 0.5 for a right answer and else 0, as in the paper; the released code gives 0. `on_failure` has
-  more; "none" leaves the rollout out of its group.
+- Where the judge fails, r_proc is 0.5 for a right answer and else 0, as in the paper; the released code gives 0.
+  `on_failure` has more; "none" leaves the rollout out of its group.
 - The format wants one block of each kind, neither empty.
-- Accuracy wants letter and text, as in paper and code. That is harsh: a typing error in the text is a wrong answer. `by_letter=True`
-  compares letters where both sides have one, as in the revision.
+- Accuracy wants letter and text, as in paper and code. That is harsh: a typing error in the text is a wrong answer.
+  `by_letter=True` compares letters where both sides have one, as in the revision.
 
-Retries, waiting and caching are the judge's own (`saccade/rewards/judges/`): the released code tries 3 times, waiting 1, 2 and 4 s.
-The paper's judge is GPT-4o at temperature 0.1 with at most 200 tokens, the revision's at 0 with seed 42. Do not evaluate with the
-judge that trained.
+Retries, waiting and caching are the judge's own (`saccade/rewards/judges/`): the released code tries 3 times, waiting
+1, 2 and 4 s. The paper's judge is GPT-4o at temperature 0.1 with at most 200 tokens, the revision's at 0 with seed 42.
+Do not evaluate with the judge that trained.
 
 Marks: # P paper or manuscript, # C released code, # I inferred, # O ours.
 """
@@ -111,7 +113,7 @@ def same_letter(answer: str, gold: str) -> bool:
     formula="1 if the last answer block equals the gold, letter and text, whitespace aside, else 0",
     source="P, C",
     target="letter and text, 'B) Squamous', with or without answer tags, also after a think block",
-    changed="nothing; by_letter=True compares letters where both have one (the revision): typing errors in the text then cost nothing",
+    changed="nothing; by_letter=True compares letters where both have one (the revision), so that typing errors cost nothing",
     example=Example(text="<think>Keratin pearls.</think>\n<answer>B) Squamous</answer>", target="B) Squamous"),
 )
 def accuracy(*, by_letter: bool = False) -> Reward:
@@ -152,12 +154,12 @@ _FINDINGS: Mapping[str, Any] = {
     "additionalProperties": False,
 }
 _TASK = (
-    "You review how a student reasoned about a pathology image. You get the question, the image and the student's text. Judge the "
-    "reasoning alone. Whether its final answer is right is not your concern and must change nothing."
+    "You review how a student reasoned about a pathology image. You get the question, the image and the student's text. "
+    "Judge the reasoning alone. Whether its final answer is right is not your concern and must change nothing."
 )
 _AGREEING = (
-    "You also get the reference answer, to understand the case. Agreeing with it earns nothing by itself, and disagreeing costs "
-    "nothing by itself."
+    "You also get the reference answer, to understand the case. Agreeing with it earns nothing by itself, and disagreeing "
+    "costs nothing by itself."
 )
 
 
@@ -193,7 +195,7 @@ class Rubric:
         else:
             lines += [f"integrity_score starts at 1 and loses {self.penalty:g} for each of these that is missing:", *parts]
             lines += [f"knowledge_score starts at 1 and loses {self.penalty:g} for each of these errors:", *errors]
-            lines += ["Neither falls below 0. Reply with one JSON object of integrity_score and knowledge_score, nothing else."]
+            lines += ["Neither falls below 0. Reply with one JSON object of the two scores and nothing else."]
         return "\n".join(lines)
 
     def read(self, reply: Reply, rollout: Rollout) -> Score:
@@ -214,7 +216,7 @@ def _asked(rollout: Rollout) -> list[str | Picture]:
 
 
 def _no_judge(question: Question) -> str:
-    raise ValueError("the process reward needs a judge that sees pictures: process(judge=...), see saccade/rewards/judges/")
+    raise ValueError("the process reward needs a judge that sees pictures: process(judge=...); see rewards/judges/")
 
 
 @published(
@@ -235,7 +237,7 @@ def process(
     by_letter: bool = False,
     as_released: bool = False,
 ) -> Reward:
-    """r_proc, named "process". Without a judge it can be made but not asked. `by_letter` is that of `accuracy`, for "half"."""
+    """r_proc, named "process". Without a judge it can be made but not asked. `by_letter`: as `accuracy`, for "half"."""
     right = accuracy(by_letter=by_letter)
     rubric = Rubric(
         findings=findings,

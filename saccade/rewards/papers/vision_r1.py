@@ -1,20 +1,22 @@
 """The rewards of Vision-R1 (2503.06749, Osilly): the hard formatting result reward, and those of the Zero baseline.
 
-    rewards = weighted((hard(), 1.0))                                   # P: 1 if the format AND the answer are right, else 0
+    rewards = weighted((hard(), 1.0))                       # P: 1 if the format AND the answer are right, else 0
     rewards = weighted((format(), 1.0), (accuracy(), 1.0))              # P the Zero baseline, 1 to 1
     rewards = weighted((format(stock=True), 0.5), (accuracy(stock=True), 0.5))          # C EasyR1's stock reward
     rewards = weighted((format_boxed(), 0.1), (accuracy_boxed(), 0.9))                  # C EasyR1's for mathematics
 
-The output is `<think> ... </think><answer> Final Answer:X </answer>`; the words before X may be missing. A text that was cut off
-lacks its last tag and earns nothing: there is no other punishment for length.
+The output is `<think> ... </think><answer> Final Answer:X </answer>`; the words before X may be missing. A text that
+was cut off lacks its last tag and earns nothing: there is no other punishment for length.
 
-The RL code was never released. How the answer is compared is inferred (# I): a gold that is one letter, A to J, as the option that
-the answer chooses, everything else as mathematics. `stock=True` is the reward of the framework that Vision-R1 says it used, as
-vendored in GUI-R1 (# C; that Vision-R1 took it is # I): its answer is the first block on one line, else the whole text.
+The RL code was never released. How the answer is compared is inferred (# I): a gold that is one letter, A to J, as the
+option that the answer chooses, everything else as mathematics. `stock=True` is the reward of the framework that
+Vision-R1 says it used, as vendored in GUI-R1 (# C; that Vision-R1 took it is # I): its answer is the first block on one
+line, else the whole text.
 
 Departs, each with its reason:
 - The comparison, also for the stock reading, is math-verify's in a process that can be killed; EasyR1 uses mathruler.
-- The format wants one block of each kind, neither empty; whitespace around the whole is allowed, which the stock one refuses.
+- The format wants one block of each kind, neither empty; whitespace around the whole is allowed, which the stock one
+  refuses.
 
 Marks: # P paper, # C released code, # I inferred, # O ours.
 """
@@ -26,11 +28,12 @@ from saccade.core.rollout import Rollout, Score
 from saccade.rewards.answers.accuracy import Same, accuracy_by
 from saccade.rewards.answers.rule import says_the_same
 from saccade.rewards.mix import all_of
+from saccade.rewards.papers.released import first_on_a_line
 from saccade.rewards.published import Example, published
 from saccade.rewards.read.choices import choice
 from saccade.rewards.read.latex import boxed
 from saccade.rewards.read.reading import Reading
-from saccade.rewards.read.tags import THINK_ANSWER, THINK_THEN_TEXT, final_answer, first_section, last_section, layout
+from saccade.rewards.read.tags import THINK_ANSWER, THINK_THEN_TEXT, final_answer, last_section, layout
 
 SYSTEM = "Vision-R1"
 
@@ -38,7 +41,7 @@ OPTIONS = "ABCDEFGHIJ"  # I
 
 
 def same_answer(answer: str, gold: str) -> bool:
-    """Whether the answer chooses the gold option, where the gold is one letter; else whether both are the same mathematics. # I"""
+    """Whether the answer chooses the gold option, where the gold is one letter; else whether both say the same. # I"""
     gold = final_answer(gold).value or ""
     if len(gold) == 1 and gold.upper() in OPTIONS:
         return choice(answer, OPTIONS).value == gold.upper()
@@ -52,11 +55,8 @@ def answer_of(text: str) -> Reading[str]:
 
 def stock_answer_of(text: str) -> Reading[str]:
     """The first answer block that opens and closes on one line, else the whole text. # C"""
-    for line in text.split("\n"):
-        found = first_section(line, "answer")
-        if found.value is not None:
-            return found
-    return Reading(text.strip())
+    found = first_on_a_line(text, "answer")
+    return Reading(text.strip()) if found.value is None else found
 
 
 def _format(rollout: Rollout) -> Score:

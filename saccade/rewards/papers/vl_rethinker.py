@@ -13,8 +13,9 @@ r"""The rewards of VL-Rethinker (2504.08837): right or wrong in a box, and the r
 A response was forced to rethink where its branch holds tokens that the policy did not sample.
 
 Departs, each with its reason:
-- The answer is in the last box; without one it is wrong. In the released code a flag arrives in the wrong parameter, so no box is
-  ever asked for, and answer tags, text after "Answer:" and the whole response are tried in turn: any number in prose may be it.
+- The answer is in the last box; without one it is wrong. In the released code a flag arrives in the wrong parameter, so
+  no box is ever asked for, and answer tags, text after "Answer:" and the whole response are tried in turn: any number
+  in prose may be it.
 - Right responses that were cut off keep -0.1. In the released code one or two waits lift them to 1.1.
 - A letter must be chosen: in the released code a box that begins with the letter will do, so "Area" is A.
 - An empty gold cannot be scored, not as released either: there every answer begins with it and is right.
@@ -71,7 +72,7 @@ def is_right(text: str, gold: str) -> tuple[bool, str]:
 
 
 def released_is_right(text: str, gold: str) -> tuple[bool, str]:
-    """Whether the last box, the answer tags, what follows "Answer:" or the whole response says the gold; any of them will do. # C"""
+    """Whether the last box, the answer block, what follows "Answer:" or else the whole response says the gold. # C"""
     for where, candidate in _candidates(text):
         if len(gold) == 1 and gold in OPTIONS:
             found = candidate.startswith(gold)
@@ -150,8 +151,9 @@ class Shaped:
         was_forced = not all(rollout.is_sampled_T)
         n = n_doubts(rollout.text)
         value = self.worth(is_valid=not problem, is_right=found, was_forced=was_forced, n=n)
-        notes = [f"{'right' if found else 'wrong'}: {why}", problem, "forced to rethink" if was_forced else f"doubts {n} times"]
-        return Score(value, "; ".join(filter(None, notes)))
+        verdict = f"{'right' if found else 'wrong'}: {why}"
+        doubt = "forced to rethink" if was_forced else f"doubts {n} times"
+        return Score(value, "; ".join(filter(None, (verdict, problem, doubt))))
 
     def worth(self, *, is_valid: bool, is_right: bool, was_forced: bool, n: int) -> float:
         """The reward of a response with `n` words of doubt."""
@@ -174,11 +176,12 @@ def accuracy() -> Reward:
 
 
 @published(
-    formula="right with 1 or 2 words of doubt 1.1, with n others max(base - 0.2 n, -0.1); base 1 right, 0 wrong, -0.1 not valid; "
-    "forced to rethink: base",
+    formula="right with 1 or 2 words of doubt 1.1, with n others max(base - 0.2 n, -0.1); base 1 right, 0 wrong, -0.1 not "
+    "valid; forced to rethink: base",
     source="C",
     target=r"the answer or an option's letter, as \boxed{...} or bare",
-    released="asks for no box and tries the whole response too; one or two waits lift a response that was cut off to 1.1; 'Area' is A",
+    released="asks for no box and tries the whole response too; a right one that was cut off earns 1.1 with one or two "
+    "waits; 'Area' is A",
     changed="the box is required, what was cut off stays at -0.1, a letter must be chosen",
     example=Example(text="6 * 7 is 41. Wait, it is 42: \\boxed{42}.", target="\\boxed{42}"),
 )
