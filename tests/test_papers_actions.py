@@ -253,7 +253,9 @@ def test_success_of_text_and_of_actions_without_arguments():
     assert evaluated(screen("", home)) == [(0, 0), (None, None), (0, None)]
 
 
-@pytest.mark.parametrize(("point", "value"), [((320, 200), 1), ((408, 200), 1), ((410, 200), 0), ((320, 255), 1), ((320, 257), 0)])
+@pytest.mark.parametrize(
+    ("point", "value"), [((320, 200), 1), ((408, 200), 1), ((410, 200), 0), ((320, 255), 1), ((320, 257), 0)]
+)
 def test_a_gold_point_is_evaluated_relative_to_the_picture(point, value):
     """0.14 of 640 is 89.6 px, of 400 it is 56 px."""
     for as_released in (False, True):
@@ -497,6 +499,7 @@ PHONE_REWARDS = [mobile_r1.action(), mobile_r1.format(), mobile_r1.trajectory_fo
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=30).map("".join))
 def test_no_text_breaks_a_reward_for_actions(text):
-    for one in (text, f"<think>a</think><answer>[{text}]</answer>", f"<think>a</think><action>b</action><tool_call>{{{text}}}</tool_call>"):
+    answer, call = f"<answer>[{text}]</answer>", f"<action>b</action><tool_call>{{{text}}}</tool_call>"
+    for one in (text, f"<think>a</think>{answer}", f"<think>a</think>{call}"):
         assert {reward(replace(ON_SCREEN, text=one)).value for reward in SCREEN_REWARDS} <= {0, 1}
         assert all(-1 <= reward(replace(ON_PHONE, text=one)).value <= 1 for reward in PHONE_REWARDS)

@@ -106,7 +106,7 @@ class Raster:
     def to_world(self, point: Point) -> tuple[float, float]:
         """Which place in the world a pixel of the map shows. TypeError for a point of another frame."""
         if point.frame is not Frame.PIXEL:
-            raise TypeError(f"a map holds pixels of the original picture, got the {point.frame} frame; convert the point first")
+            raise TypeError(f"a map holds pixels of the original, got the {point.frame} frame; convert the point first")
         return self.left + point.x * self.metres_per_pixel, self.top - point.y * self.metres_per_pixel
 
 

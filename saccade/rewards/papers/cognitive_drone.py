@@ -1,16 +1,16 @@
 """CognitiveDrone: which gate answers the instruction, and whether the drone flies through it.
 
-The paper trains by imitation alone: its drone copies recorded flights, and its "R1" is a reasoner in front of it that no reward
-trains. So there is no published reward. What is published is the benchmark's rule of success (`bench`). The two rewards here are
-ours, for those who train such a pair: `gate_named` scores the command that the reasoner writes, `flight_command` the four numbers
-of a drone that answers in text.
+The paper trains by imitation alone: its drone copies recorded flights, and its "R1" is a reasoner in front of it that
+no reward trains. So there is no published reward. What is published is the benchmark's rule of success (`bench`). The
+two rewards here are ours, for those who train such a pair: `gate_named` scores the command that the reasoner writes,
+`flight_command` the four numbers of a drone that answers in text.
 
     >>> bench([(-1, 0, 0.75), (2, 2, 0.75), (3.5, 3.5, 0.75)], correct=1).is_success
     True
 
 Departs, each with its reason:
-- Flying to another gate first fails, and so does a flight of more than 200 steps. The released loop looks at neither, so that a drone
-  which tries all gates, or hovers, ends well at last.
+- Flying to another gate first fails, and so does a flight of more than 200 steps. The released loop looks at neither,
+  so that a drone which tries all gates, or hovers, ends well at last.
 
 Marks: # P paper, # C released code, # I inferred, # O ours.
 """
@@ -29,7 +29,7 @@ from saccade.rewards.published import Example, published
 from saccade.rewards.read.flight import Flight, flight
 from saccade.rewards.read.tags import last_section
 
-SYSTEM = "CognitiveDrone"
+SYSTEM = "CognitiveDrone-R1"
 
 GATES = ((4.0, 4.0), (5.0, 0.0), (4.0, -4.0))  # C x forward and y left, metres: gates 1, 2 and 3
 HEIGHT = 0.75  # C metres
@@ -62,8 +62,8 @@ def bench(
 ) -> Benched:
     """What the benchmark says of a flight through these poses (x, y, z, ...), the first of them its start. # C
 
-    Pose by pose: nearer than 1 m to the centre of the correct gate is a success; farther than 10 m from it, nearer than 1 m to
-    another gate (# O) or no success within `max_steps` (# O) is a failure. `correct` counts from 1.
+    Pose by pose: nearer than 1 m to the centre of the correct gate is a success; farther than 10 m from it, nearer
+    than 1 m to another gate (# O) or no success within `max_steps` (# O) is a failure. `correct` counts from 1.
     """
     if not 1 <= correct <= len(gates):
         raise ValueError(f"the correct gate must be one of 1 to {len(gates)}, got {correct}")
@@ -122,12 +122,11 @@ class Gates:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Gates:
-        """From a task of the released files: gates {"1": {size, shape, color}, ...} or a list of such with "gate"; correct."""
+        """From a released task: `gates`, {"1": {size, shape, color}, ...} or a list of such with "gate", and `correct`."""
         gates = row["gates"]
-        looks = {int(key): look for key, look in gates.items()} if isinstance(gates, Mapping) else {int(g["gate"]): g for g in gates}
-        ordered = (looks[n] for n in range(1, len(looks) + 1))
-        gates_1 = tuple(Gate(size=look["size"], shape=look["shape"], colour=look["color"]) for look in ordered)
-        return cls(gates=gates_1, correct=int(row["correct"]))
+        pairs = gates.items() if isinstance(gates, Mapping) else ((look["gate"], look) for look in gates)
+        looks = {int(n): Gate(size=look["size"], shape=look["shape"], colour=look["color"]) for n, look in pairs}
+        return cls(gates=tuple(looks[n] for n in range(1, len(looks) + 1)), correct=int(row["correct"]))
 
 
 _ATTRIBUTES = {"size": SIZES, "shape": SHAPES, "colour": COLOURS}
@@ -153,7 +152,8 @@ def _gate_named(rollout: Rollout) -> Score:
     meant = [
         n for n, gate in enumerate(gold.gates, 1) if all(getattr(gate, kind) in found for kind, found in named.items())
     ]
-    return Score(float(meant == [gold.correct]), f"means gate {' or '.join(map(str, meant)) or 'none'}, correct is {gold.correct}")
+    why = f"means gate {' or '.join(map(str, meant)) or 'none'}, correct is {gold.correct}"
+    return Score(float(meant == [gold.correct]), why)
 
 
 _THREE = Gates(
@@ -208,12 +208,14 @@ class FlightCommand:
     target="a Flight",
     changed="the paper has no such reward: it trains without RL",
     example=Example(
-        text="<think>Ahead and to the left.</think>\n<answer>[0.3, 0.0, 0.01, 0.4]</answer>", target=Flight(0.3, 0.0, 0.01, 0.4)
+        text="<think>Ahead and to the left.</think>\n<answer>[0.3, 0.0, 0.01, 0.4]</answer>",
+        target=Flight(0.3, 0.0, 0.01, 0.4),
     ),
 )
 def flight_command(*, tolerance: Flight = TOLERANCE) -> Reward:
     """How near a written command is to the recorded one: 1 for equal, 0 from `tolerance` on, in metres and radians.
 
-    The worst of the four counts, as the others hardly ever change: sideways speed is always 0 in the recorded flights (# C).
+    The worst of the four counts, as the others hardly ever change: sideways speed is always 0 in the recorded flights
+    (# C).
     """
     return Reward(name="flight_command", function=FlightCommand(tolerance=tolerance))

@@ -2,17 +2,19 @@
 
     rewards = weighted((goal(), 1.0), (landmark(), 1.0), (format(), 1.0))         # C their sum, 0 to 3
 
-The answer is `<think> ... {"landmark_bbox": [x1, y1, x2, y2]} ... </think> <answer> {"target_location": [x, y]} </answer>`, in
-pixels of the original map, 0.1 m each; the gold is a `Destination`. Where the prompt asks for another frame, name it (`frame=`):
-what is read is converted through the picture before it is measured. Flights are measured by `geometry/paths.py`.
+The answer is `<think> ... {"landmark_bbox": [x1, y1, x2, y2]} ... </think> <answer> {"target_location": [x, y]}
+</answer>`, in pixels of the original map, 0.1 m each; the gold is a `Destination`. Where the prompt asks for another
+frame, name it (`frame=`): what is read is converted through the picture before it is measured. Flights are measured by
+`geometry/paths.py`.
 
 Departs, each with its reason:
-- The target is read in the last answer block and the landmark in the last think block, the last of each there. In the released
-  code the first match in the whole text wins, so that a provisional target in the reasoning, as in a third of the SFT data, is
-  graded instead of the answer.
+- The target is read in the last answer block and the landmark in the last think block, the last of each there. In the
+  released code the first match in the whole text wins, so that a provisional target in the reasoning, as in a third of
+  the SFT data, is graded instead of the answer.
 - No target is 0. In the released code it is [0, 0], and silence earns whatever lies within 800 px of the corner.
 - Signs, decimals, any spacing and single quotes are read; the released code reads `12, 34` and nothing else.
-- IoU is that of plain areas; the released one counts no overlap of a pixel's width, and divides by zero on two empty boxes.
+- IoU is that of plain areas; the released one counts no overlap of a pixel's width, and divides by zero on two empty
+  boxes.
 - The format term is one value per answer; the released one appends only the last answer's value of a batch.
 - A sample without landmarks cannot be scored by `landmark` and says so; the released code gives 0.
 
@@ -131,21 +133,25 @@ class Format:
     def __call__(self, rollout: Rollout) -> Score:
         text, section = rollout.text, first_section if self.as_released else last_section
         think, answer = section(text, "think"), section(text, "answer")
-        mark = think.then(_released_box) if self.as_released else landmark_bbox(text)
-        target = answer.then(lambda block: _released(block, "target_location")) if self.as_released else target_location(text)
+        if self.as_released:
+            mark, target = think.then(_released_box), answer.then(lambda block: _released(block, "target_location"))
+        else:
+            mark, target = landmark_bbox(text), target_location(text)
         parts = {
             "both blocks": (0.5, think.value is not None and answer.value is not None),
             "a landmark in think": (0.25, mark.value is not None),
             "a target in answer": (0.25, target.value is not None),
         }
         missing = [name for name, (_, is_there) in parts.items() if not is_there]
-        return Score(math.fsum(worth for worth, is_there in parts.values() if is_there), f"lacks {', '.join(missing) or 'nothing'}")
+        value = math.fsum(worth for worth, is_there in parts.values() if is_there)
+        return Score(value, f"lacks {', '.join(missing) or 'nothing'}")
 
 
 _MAP = (1200, 900)
 _GOLD = Destination(target=Point(400, 300, Frame.PIXEL), landmarks=(Box(350, 250, 500, 420, Frame.PIXEL),))
 _EXAMPLE = Example(
-    text='<think>It stands by {"landmark_bbox": [350, 250, 500, 420]}.</think>\n<answer>{"target_location": [400, 300]}</answer>',
+    text='<think>It stands by {"landmark_bbox": [350, 250, 500, 420]}.</think>\n'
+    '<answer>{"target_location": [400, 300]}</answer>',
     target=_GOLD,
     size=_MAP,
 )
@@ -156,7 +162,7 @@ _EXAMPLE = Example(
     source="C",
     target="a flightgpt.Destination",
     released="first target anywhere in the text, digits written `12, 34` only; [0, 0] where there is none",
-    changed="read in the last answer block, any spacing and decimals; no target is 0, so silence by the corner earns nothing",
+    changed="read in the last answer block, any spacing and decimals; no target is 0: silence by the corner earns nothing",
     example=_EXAMPLE,
 )
 def goal(*, frame: Frame = Frame.PIXEL, as_released: bool = False) -> Reward:

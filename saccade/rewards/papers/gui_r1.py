@@ -2,19 +2,20 @@
 
     rewards = gui_r1.rewards()                    # P, C 0.8 accuracy + 0.2 format
 
-The answer is `<think> ... </think> <answer>[{'action': 'click', 'point': [x, y], 'input_text': 'no input text'}]</answer>`, its point
-in pixels of the picture as the model saw it; the gold is a `GoldAction`, its place in fractions of the picture.
+The answer is `<think> ... </think> <answer>[{'action': 'click', 'point': [x, y], 'input_text': 'no input
+text'}]</answer>`, its point in pixels of the picture as the model saw it; the gold is a `GoldAction`, its place in
+fractions of the picture.
 
 Departs, each with its reason:
-- The list is read as a literal, so that `close/delete`, double quotes and apostrophes count, and a `[5, 6]` in the text does not
-  become the point. The released code has a regular expression per field, each with one of these flaws, and runs `eval` on what the
-  model wrote to check the format.
+- The list is read as a literal, so that `close/delete`, double quotes and apostrophes count, and a `[5, 6]` in the
+  text does not become the point. The released code has a regular expression per field, each with one of these flaws,
+  and runs `eval` on what the model wrote to check the format.
 - One action is asked for: several score 0. The released code judges the first and overlooks the rest.
 - An empty list has no format. In the released code it has.
-- Text must overlap by more than half, as in the paper; the released code takes exactly half as well, and a single word that is a part
-  of the gold one ("e" for "hello").
-- Accuracy is 0 or 1, as in the released code. The paper writes a sum of three parts for the action, its point and its text: that sum
-  would pay for a point where none is asked for. The parts are `type_match` and `grounding`.
+- Text must overlap by more than half, as in the paper; the released code takes exactly half as well, and a single word
+  that is a part of the gold one ("e" for "hello").
+- Accuracy is 0 or 1, as in the released code. The paper writes a sum of three parts for the action, its point and its
+  text: that sum would pay for a point where none is asked for. The parts are `type_match` and `grounding`.
 - Gold places are scaled to the size that the model saw; in the released code to the size before the processor rounds it.
 
 Marks: # P paper, # C released code, # I inferred, # O ours.
@@ -104,8 +105,8 @@ def one_action(text: str, *, frame: Frame = Frame.MODEL) -> Reading[Action]:
 def released_action(text: str) -> Action:
     """The action as the released code reads it, by one pattern for each field: total, as there is a default for all. # C
 
-    A name with a slash or in double quotes is "no action"; the text ends at its first quotation mark; the point is the last
-    `[digits, digits]` within braces on a line, and [0, 0] where there is none.
+    A name with a slash or in double quotes is "no action"; the text ends at its first quotation mark; the point is the
+    last `[digits, digits]` within braces on a line, and [0, 0] where there is none.
     """
     block = first_section(text, "answer").value or ""
     name, said = _RELEASED_NAME.search(block), _RELEASED_TEXT.search(block)
@@ -163,20 +164,26 @@ class Format:
 
 
 _EXAMPLE = Example(
-    text="<think>The button sends it.</think>\n<answer>[{'action': 'click', 'point': [320, 160], 'input_text': 'no input text'}]</answer>",
+    text="<think>The button sends it.</think>\n"
+    "<answer>[{'action': 'click', 'point': [290, 137], 'input_text': 'no input text'}]</answer>",
     target=GoldAction(name="click", place=Box(0.4, 0.3, 0.6, 0.5, Frame.UNIT)),
     size=(1280, 800),
     model_size=(644, 392),
+)
+_PRESS = Example(
+    text="<think>One page back.</think>\n<answer>[{'action': 'press_back', 'point': [-100, -100], 'input_text': ''}]</answer>",
+    target=GoldAction(name="press_back"),
 )
 _ONE_RADIUS = "within 0.14 of width and height of a gold point"
 
 
 @published(
-    formula="1 if the action is the gold one and its point lies strictly inside the gold box (within 140 px of a gold point) or its "
-    "text shares words with F1 > 0.5, else 0; 1 for actions without either",
+    formula="1 if the action is the gold one and its point lies strictly inside the gold box (within 140 px of a gold "
+    "point) or its text shares words with F1 > 0.5, else 0; 1 for actions without either",
     source="P, C",
     target="a gui_r1.GoldAction",
-    released="fields by regular expressions: no slashes, no double quotes, the last [x, y] of the line; F1 >= 0.5, parts of a word",
+    released="fields by regular expressions: no slashes, no double quotes, the last [x, y] of the line; F1 >= 0.5, and "
+    "parts of a word count",
     changed="the list is read once as a literal, never evaluated; several actions are none",
     example=_EXAMPLE,
 )
@@ -186,7 +193,8 @@ def accuracy(*, frame: Frame = Frame.MODEL, radius: float = RADIUS_PX, as_releas
 
 
 @published(
-    formula="1 if the text is a think and an answer block that holds a list of actions with action, point and input_text, else 0",
+    formula="1 if the text is a think and an answer block, this one a list of actions with action, point and input_text; "
+    "else 0",
     source="P, C",
     target="none",
     released="an empty list passes; the list is evaluated as Python; points are whole numbers",
@@ -194,7 +202,7 @@ def accuracy(*, frame: Frame = Frame.MODEL, radius: float = RADIUS_PX, as_releas
     example=_EXAMPLE,
 )
 def format(*, as_released: bool = False) -> Reward:
-    """Whether the answer has its layout; type, select and open_app need a text, scroll a direction. Any other name passes."""
+    """Whether the answer has its layout; type, select and open_app need a text, scroll a direction. Any name passes."""
     return Reward(name="format", function=Format(as_released=as_released))
 
 
@@ -208,7 +216,7 @@ def rewards(*, as_released: bool = False) -> Rewards:
     source="P",
     target="a gui_r1.GoldAction",
     released="the name by a regular expression",
-    example=_EXAMPLE,
+    example=_PRESS,
 )
 def type_match(*, as_released: bool = False) -> Reward:
     """Type, the share of right action names."""
@@ -220,7 +228,7 @@ def type_match(*, as_released: bool = False) -> Reward:
 
 
 @published(
-    formula=f"evaluation: 1 if the point lies strictly inside the gold box, or {_ONE_RADIUS}; no value where no point is asked for",
+    formula=f"evaluation: 1 if the point lies strictly inside the gold box, or {_ONE_RADIUS}; no value where none is asked for",
     source="P",
     target="a gui_r1.GoldAction",
     released="within 0.14 of the gold box's top left corner",

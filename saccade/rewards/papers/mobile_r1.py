@@ -3,14 +3,16 @@
     rewards = mobile_r1.action_level()                    # S stage 2: R_Act + R_Fmt, each 0 or 1
     rewards = mobile_r1.task_level(judge=server)          # I stage 3: R_traj in [0, 1] + R_fmt in [-1, 1]
 
-A step is `<think> ... </think> <action> ... </action> <tool_call> {"name": "mobile_use", "arguments": {"action": ...}} </tool_call>`;
-its gold is a `GoldStep`. No training code was released, so nothing here has a released reading: stage 2 is known from two
-independent digests (# S), the formulas of stage 3 are inferred (# I), and the paper names neither its judge nor its prompt.
+A step is `<think> ... </think> <action> ... </action> <tool_call> {"name": "mobile_use", "arguments": {"action": ...}}
+</tool_call>`; its gold is a `GoldStep`. No training code was released, so nothing here has a released reading: stage 2
+is known from two independent digests (# S), the formulas of stage 3 are inferred (# I), and the paper names neither
+its judge nor its prompt.
 
 Departs, each with its reason:
 - Coordinates are pixels of the screenshot (`frame=`), as the data set stores its size (# I).
 - Arguments are compared as JSON values, so 2 is 2.0, but text must be equal to the letter.
-- A judge's failure gives the trajectory no score, and the group goes on without it; the digests give 0 (`on_failure="zero"`).
+- A judge's failure gives the trajectory no score, and the group goes on without it; the digests give 0
+  (`on_failure="zero"`).
 
 Marks: # P paper, # C figures and data card, # S second-hand, # I inferred, # O ours.
 """
@@ -70,7 +72,8 @@ class GoldStep:
     def __post_init__(self) -> None:
         if (self.action in COORDINATE_ACTIONS) != (self.element is not None):
             has = "no element" if self.element is None else "an element"
-            raise ValueError(f"gold {self.action!r} has {has}; {', '.join(COORDINATE_ACTIONS)} need the element's box, others none")
+            needs = f"{', '.join(COORDINATE_ACTIONS)} need the element's box, others none"
+            raise ValueError(f"gold {self.action!r} has {has}; {needs}")
         if self.element is not None and self.element.area == 0:
             raise ValueError(f"the element's box is empty: {self.element}")
 
@@ -115,8 +118,8 @@ _EXAMPLE = Example(
 
 
 @published(
-    formula="1 if the action is the gold one and its point lies in the element's box (a swipe by its start), or its arguments equal the "
-    "gold ones; else 0",
+    formula="1 if the action is the gold one and its point lies in the element's box (a swipe by its start), or its "
+    "arguments equal the gold ones; else 0",
     source="S",
     target="a mobile_r1.GoldStep",
     changed="nothing was released to differ from",
@@ -178,7 +181,9 @@ def trajectory_judged(
     return judged("trajectory_judged", judge=judge, ask=_about, read=_fifths, on_failure=on_failure, best=1.0)
 
 
-def task_level(*, judge: Judge | Literal["policy"] = "policy", on_failure: Literal["none", "zero", "stop"] = "none") -> Rewards:
+def task_level(
+    *, judge: Judge | Literal["policy"] = "policy", on_failure: Literal["none", "zero", "stop"] = "none"
+) -> Rewards:
     """R_traj + R_fmt, -1 to 2: stage 3. # I"""
     return weighted((trajectory_judged(judge=judge, on_failure=on_failure), 1.0), (trajectory_format(), 1.0))
 
@@ -186,8 +191,9 @@ def task_level(*, judge: Judge | Literal["policy"] = "policy", on_failure: Liter
 def turns_of(rollout: Rollout, pieces: Callable[[Sequence[int]], Sequence[str]] | None = None) -> list[str]:
     """The texts of a trajectory's steps.
 
-    A step is what the policy sampled between two replies of the phone (with `pieces`, the text that each token adds). Where there is
-    but one such stretch, or no `pieces`, a step ends with its </tool_call>; text after the last one is a step, too, unless blank.
+    A step is what the policy sampled between two replies of the phone (with `pieces`, the text that each token adds).
+    Where there is but one such stretch, or no `pieces`, a step ends with its </tool_call>; text after the last one is
+    a step, too, unless blank.
     """
     turns = _sampled(rollout, pieces) if pieces is not None else []
     return turns if len(turns) > 1 else _cut(rollout.text)
@@ -204,7 +210,8 @@ class Step:
 def replay(trajectories: Sequence[Sequence[Step]]) -> dict[str, float]:
     """Accuracy over all steps, task and tail success over trajectories, and how many steps have wrong arguments. # C
 
-    A task succeeds when every step is right. That the tail is the last step is inferred (# I). ValueError where there is none.
+    A task succeeds when every step is right. That the tail is the last step is inferred (# I). ValueError where there
+    is none.
     """
     steps = [step for trajectory in trajectories for step in trajectory]
     if not steps or not all(trajectories):
@@ -219,10 +226,10 @@ def replay(trajectories: Sequence[Sequence[Step]]) -> dict[str, float]:
 
 
 _RULES = (
-    "You assess how well an agent did a task on a phone. You are given the task, what the agent thought and did at each step, and the "
-    "last screenshots. Judge whether the task was completed, and whether the steps follow from each other and lead to it. A step "
-    "that was put right later is no fault. Score 5 for a completed task without detours, 4 for a completed one with some, 3 for most "
-    "of the task, 2 for a little of it, 1 for none."
+    "You assess how well an agent did a task on a phone. You are given the task, what the agent thought and did at each "
+    "step, and the last screenshots. Judge whether the task was completed, and whether the steps follow from each other "
+    "and lead to it. A step that was put right later is no fault. Score 5 for a completed task without detours, 4 for a "
+    "completed one with some, 3 for most of the task, 2 for a little of it, 1 for none."
 )
 _SCHEMA = {
     "type": "object",
