@@ -153,7 +153,7 @@ def _says_none(text: str) -> bool:
 _NUM = r"([+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++))"
 _TWO = rf"\(\s*+{_NUM}\s*+,\s*+{_NUM}\s*+\)"
 _CORNERS = re.compile(
-    rf"(?:<\|object_ref_start\|>([^<]*+)<\|object_ref_end\|>\s*+)?(?:<\|box_start\|>\s*+)?{_TWO}\s*+,?\s*+{_TWO}"
+    rf"(?=[(<])(?:<\|object_ref_start\|>([^<]*+)<\|object_ref_end\|>\s*+)?(?:<\|box_start\|>\s*+)?{_TWO}\s*+,?\s*+{_TWO}"
 )
 _PLACE = re.compile(
     rf"{_TWO}|<point\b(?=[^<>]*?\bx=[\"']?{_NUM}(?![\w.]))(?=[^<>]*?\by=[\"']?{_NUM}(?![\w.]))"

@@ -10,13 +10,14 @@ numbers of up to 64 characters; a comma before the closing bracket. A quotation 
 belongs to the text, so a forgotten backslash before an apostrophe does no harm. Of two equal keys the last wins. What it refuses:
 NaN and infinities, comments, sets, calls, more than 64 brackets inside each other.
 
-It takes time linear in the length of the text: JSON is read by the C parser of the standard library; what that one cannot read is
-read by ours, which gives up after a number of values and a number of characters tried again that no answer of a model needs.
+It takes time linear in the length of the text. JSON is read by the C parser of the standard library. What that one cannot read is
+read by ours, in one pass: where a container breaks, those within it that are whole count, and the search goes on at the break. It
+gives up after a number of values that no answer of a model needs, as Python is slow, and of characters read in vain.
 """
 
 from __future__ import annotations
 
-import itertools
+import functools
 import json
 import math
 import re
@@ -41,13 +42,14 @@ class Standing(NamedTuple):
 
 def literal(text: str) -> Reading[Any]:
     """The first list or dict in the text. One in a markdown fence comes before a bare one, a fence marked json before others."""
-    search = _Search(text)
-    fenced = list(itertools.islice(_FENCE.finditer(text), MAX_FENCES))
-    fenced.sort(key=lambda fence: (fence[1] or "").lower() != "json")
-    for begin, end in [fence.span(2) for fence in fenced] + [(0, len(text))]:
-        for found in search.containers(begin, end):
+    fenced = [body for mark, body in sorted(_FENCE.findall(text)[:MAX_FENCES], key=lambda fence: fence[0].lower() != "json")]
+    parts, why = MAX_PARTS, ""
+    for part in (*fenced, text):
+        search = _Search(part, parts)
+        for found in search.containers():
             return Reading(found.value)
-    return Reading(None, search.why)
+        parts, why = search.parts, why or search.why
+    return Reading(None, why or "no list or dict")
 
 
 def whole_literal(text: str) -> Reading[Any]:
@@ -56,10 +58,10 @@ def whole_literal(text: str) -> Reading[Any]:
     if not text.startswith(("[", "{", "(")):
         return Reading(None, "does not begin with a bracket")
     search = _Search(text)
-    found = search.container(0)
-    if found is None:
-        return Reading(None, search.why)
-    return Reading(found.value) if found.end == len(text) else Reading(None, "more text behind the closing bracket")
+    found, end = search.container(0)
+    if search.why or end < len(text):
+        return Reading(None, search.why or "more text behind the closing bracket")
+    return Reading(found[0].value)
 
 
 def literals(text: str) -> list[Any]:
@@ -69,23 +71,20 @@ def literals(text: str) -> list[Any]:
 
 def standing(text: str) -> Iterator[Standing]:
     """The same as `literals`, each with its place."""
-    return _Search(text).containers(0, len(text))
+    return _Search(text).containers()
 
 
 def keyed(text: str, keys: Iterable[str]) -> list[Any]:
     """The containers that follow one of these quoted keys and a colon, in order, wherever that is: in prose, or in a dict cut off."""
     search = _Search(text)
-    names = "|".join(map(re.escape, keys))
     values, end = [], 0
-    for match in re.finditer(rf"""['"](?:{names})['"]\s*+:\s*+(?=[\[({{])""", text):
+    for match in _after_key(tuple(keys)).finditer(text):
         if match.start() < end:
             continue
         if search.is_spent:
             break
-        found = search.container(match.end())
-        if found is not None:
-            values.append(found.value)
-            end = found.end
+        found, end = search.container(match.end())
+        values += [one.value for one in found if one.start == match.end()]
     return values
 
 
@@ -145,81 +144,83 @@ def _unescaped(match: re.Match[str]) -> str:
     return match[0] if code > 0x10FFFF else "\ufffd" if 0xD800 <= code < 0xE000 else chr(code)
 
 
+@functools.cache
+def _after_key(keys: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"""['"](?:{"|".join(map(re.escape, keys))})['"]\s*+:\s*+(?=[\[({{])""")
+
+
 def _refuse(name: str) -> Any:
     raise ValueError(name)
 
 
+_SINGLE = re.compile(r"[\[{\s]*+'")  # no JSON begins so
 _JSON = json.JSONDecoder(strict=False, parse_constant=_refuse)
 
 
 class _Broken(Exception):
-    """There is no container here: why, and how far it was read."""
+    """There is no container here: why, and from where on the text is still to be searched."""
 
-    def __init__(self, why: str, reached: int) -> None:
+    def __init__(self, why: str, at: int) -> None:
         super().__init__(why)
-        self.reached = reached
+        self.at = at
 
 
 class _Search:
     """A search for containers in one text, with the work that it may still do."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, parts: int = MAX_PARTS) -> None:
         self.text = text
-        self.why = "no list or dict"
-        self._parts = MAX_PARTS
-        self._again = 2 * len(text) + 20_000  # O characters read in vain
-        self._again_fast = -1 if _UNSAFE.search(text) else len(text) + 3_000  # the same of the C parser
+        self.why = ""  # of the first container that broke
+        self.parts = parts
+        self._vain = len(text) + 2_000  # O characters, read to the end for a quotation mark that is not there
+        self._vain_fast = -1 if _UNSAFE.search(text) else len(text) + 3_000  # the same of the C parser
+        self._whole: list[Standing] = []
 
     @property
     def is_spent(self) -> bool:
-        return self._parts < 0 or self._again < 0
+        return self.parts < 0 or self._vain < 0
 
-    def containers(self, begin: int, end: int) -> Iterator[Standing]:
-        """Those that lie in this part of the text and in no other one."""
-        while (opening := _OPENING.search(self.text, begin, end)) and not self.is_spent:
-            found = self.container(opening.start())
-            if found is not None and found.end <= end:
-                yield found
-                begin = found.end
-            else:
-                begin = opening.start() + 1
+    def containers(self) -> Iterator[Standing]:
+        """Those that stand in no other one."""
+        at = 0
+        while (opening := _OPENING.search(self.text, at)) and not self.is_spent:
+            found, at = self.container(opening.start())
+            yield from found
 
-    def container(self, start: int) -> Standing | None:
-        """The one whose opening bracket stands here, or None; `why` then has the reason, that of the first failure."""
-        self._parts -= 2
+    def container(self, start: int) -> tuple[list[Standing], int]:
+        """The one whose opening bracket stands here, or the whole ones in it if it breaks; and where the search goes on."""
+        self.parts -= 2
         found = self._fast(start)
-        if found is None:
-            try:
-                value, end = self._value(start, "]", 0)
-                found = Standing(value, start, end)
-            except _Broken as broken:
-                self._again -= broken.reached - start
-                if self.why == "no list or dict":
-                    self.why = f"no list or dict that can be read: {broken}"
-                if self.is_spent:
-                    self.why = "too much to try before a list or dict that can be read"
-        return found
+        if found is not None:
+            return [found], found.end
+        self._whole = []
+        try:
+            at = self._value(start, "]", 0)[1]
+        except _Broken as broken:
+            at = broken.at
+            self.why = self.why or f"no list or dict that can be read: {broken}"
+        return self._whole, at
 
     def _fast(self, start: int) -> Standing | None:
-        if self._again_fast < 0:
+        if self._vain_fast < 0 or _SINGLE.match(self.text, start):
             return None
         try:
             value, end = _JSON.raw_decode(self.text, start)
         except json.JSONDecodeError as error:
-            self._again_fast -= max(error.pos - start, 1_000)  # at most some tries, however early they end
+            self._vain_fast -= max(error.pos - start, 1_000)  # at most some tries, however early they end
             return None
         except (ValueError, RecursionError):
-            self._again_fast = -1
+            self._vain_fast = -1
             return None
         if _is_deep(value, self.text.count("[", start, end) + self.text.count("{", start, end)):
-            self._again_fast = -1
+            self._vain_fast = -1
             return None
         return Standing(value, start, end)
 
-    def _spend(self, parts: int, reached: int) -> None:
-        self._parts -= parts
-        if self._parts < 0:
-            raise _Broken("too much to read", reached)
+    def _spend(self, parts: int, at: int) -> None:
+        self.parts -= parts
+        if self.parts < 0:
+            raise _Broken("too much to read", at)
 
     def _value(self, pos: int, mark: str, depth: int) -> tuple[Any, int]:
         """The value that begins here, in a place that `mark` ends, and where it stops."""
@@ -228,7 +229,10 @@ class _Search:
         if char == "{" or char == "[" or char == "(":
             if depth == MAX_DEPTH:
                 raise _Broken(f"more than {MAX_DEPTH} brackets inside each other", pos)
-            return self._mapping(pos, depth + 1) if char == "{" else self._sequence(pos, depth + 1)
+            n_whole = len(self._whole)
+            value, end = self._mapping(pos, depth + 1) if char == "{" else self._sequence(pos, depth + 1)
+            self._whole[n_whole:] = [Standing(value, pos, end)]
+            return value, end
         if char == "'" or char == '"':
             return self._string(pos, mark)
         return self._scalar(pos)
@@ -268,7 +272,8 @@ class _Search:
     def _string(self, pos: int, mark: str) -> tuple[str, int]:
         match = _STRINGS[self.text[pos]][mark].match(self.text, pos + 1)
         if match is None:
-            raise _Broken("a text without its closing quotation mark", len(self.text))
+            self._vain -= len(self.text) - pos
+            raise _Broken("a text without its closing quotation mark", pos + 1)
         body = match[1]
         if "\\" in body:
             self._spend(body.count("\\"), match.end())
