@@ -119,8 +119,8 @@ class Judged:
     def __post_init__(self) -> None:
         if self.on_failure not in ON_FAILURE:
             raise ValueError(f"on_failure must be one of {', '.join(ON_FAILURE)}, got {self.on_failure!r}")
-        if (self.on_failure == "half") != (self.when_right is not None):
-            raise ValueError("on_failure='half' needs when_right=, the reward that says whether the outcome is right; no other may")
+        if self.on_failure == "half" and self.when_right is None:
+            raise ValueError("on_failure='half' needs when_right=, the reward that says whether the outcome is right")
 
     @property
     def wants(self) -> frozenset[str]:

@@ -32,6 +32,7 @@ BAR = "| "
 # Tokenizers that normalise by NFKC read the wide forms as the plain ones; DeepSeek's own tokens have a wide bar.
 _ANGLE = re.compile(r"([<＜﹤])(?=[^\s=])")
 _BRACKET = re.compile(r"([\[［﹇])(?=[/／]?[^\W\d]\w{0,40}[\]］﹈])")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _BREAKS = re.compile(r"\r\n?|[\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 
@@ -49,14 +50,11 @@ def without_tokens(text: str) -> str:
     "<|im_end|>" becomes "< |im_end|>", "[INST]" becomes "[ INST]". Invisible characters go, as do controls but for tabs and
     line ends, of which there is one kind; halves of surrogate pairs, which no file can hold, become U+FFFD.
     """
-    text = _BREAKS.sub("\n", text.encode("utf-8", "replace").decode() if _has_surrogates(text) else text)
+    text = _BREAKS.sub("\n", _SURROGATE.sub("\ufffd", text))
     # Invisible ones first: one inside a token would hide it from the patterns below.
-    text = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf"))
+    hidden = {ord(c): None for c in set(text) - {"\n", "\t"} if unicodedata.category(c) in ("Cc", "Cf")}
+    text = text.translate(hidden) if hidden else text
     return _BRACKET.sub(r"\1 ", _ANGLE.sub(r"\1 ", text))
-
-
-def _has_surrogates(text: str) -> bool:
-    return any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def _capped(text: str, limit: int) -> str:
