@@ -10,6 +10,7 @@ What it asks is in `probes.py` (wrong answers), `trying.py` (asking a reward abo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -98,7 +99,10 @@ def _checked(recipe: Recipe, one: _Set, told: set[tuple[str, str]]) -> tuple[Par
     if one.rewards is not None:
         golds, of_gold = gold_texts(samples, one.rewards, gold_answer=recipe.gold_answer)
         seed = derive(recipe.seed, "check", "others", one.name)
-        findings += of_gold + reward_findings(one.rewards, samples, golds, seed=seed, watched=one.watched)
+        findings += of_gold
+        findings += reward_findings(
+            one.rewards, samples, golds, seed=seed, is_trained=one.is_stage, watched=one.watched
+        )
     part = Part(name=one.name, about=_about(one), findings=tuple(findings))
     return part, Reads(samples=samples, golds=golds, limit=one.limit)
 
@@ -127,7 +131,7 @@ def _of_bad_rows(task: Task, told: set[tuple[str, str]]) -> list[Finding]:
     for row in task.bad_rows:
         if (row.id, row.why) not in told:
             told.add((row.id, row.why))
-            reasons.setdefault(row.why.replace(row.id, "ID"), []).append(row.id)
+            reasons.setdefault(re.sub(rf"\b{re.escape(row.id)}\b", "ID", row.why), []).append(row.id)
     n = len(task) + len(task.bad_rows)
     ordered = sorted(reasons.items(), key=lambda item: -len(item[1]))
     findings = [_bad(why, rows, n) for why, rows in ordered[:3]]

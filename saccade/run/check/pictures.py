@@ -8,12 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
 import PIL.Image
 
 from saccade.core.picture import Picture, PictureError
 from saccade.core.sample import Sample
-from saccade.data.duplicates import Appearances, appearance, joined, near_pairs
+from saccade.data.duplicates import SIDE, Appearances, Look, appearance, joined, near_pairs
 from saccade.run.check.findings import Finding, Part
 
 LEAST_SIDE = 28  # pixels; # P one vector of Qwen2-VL, which enlarges what is smaller
@@ -32,7 +31,7 @@ class Seen:
     mode: str
     is_turned: bool
     is_blank: bool
-    look: tuple[np.ndarray, np.ndarray]
+    look: Look
 
 
 Key = tuple
@@ -187,7 +186,7 @@ def _leaks(
     near = near_pairs(_joined(left, seen), _joined(right, seen))
     if near:
         pairs = tuple(f"{shown[left[i]][0]} ~ {held_out[right[j]][0]}" for i, j, _ in near)
-        what = f"{name} shows pictures that look like ones that are trained on ({near[0].distance} of 256 bits apart at the nearest)"
+        what = f"{name} shows pictures that look like ones that are trained on ({near[0].distance} of {SIDE**2} bits apart at the nearest)"
         advice = "look at these pairs; take copies out of training"
         yield Finding(level="warning", kind="near", what=what, rows=pairs, of=len(held_out), advice=advice)
 

@@ -45,9 +45,9 @@ def _lines(finding: Finding, part: Part, width: int) -> list[str]:
     if finding.rows:
         of = f"{finding.count:,} of {finding.of:,}" if finding.of else f"{finding.count:,}"
         tail.append(f"{of}: {listed(finding.rows)}")
-    if finding.level == "note":
-        said = where + finding.what + "".join(f" ({text})" for text in (*tail, finding.advice) if text)
-        return _wrapped(f"{finding.level:7}  ", said, width)
+    if finding.level == "note":  # on one line, as nothing need be done
+        of = f" ({finding.count:,} of {finding.of:,}, such as {finding.rows[0]})" if finding.rows else ""
+        return _wrapped(f"{finding.level:7}  ", where + finding.what + of + (f"; {finding.advice}" if finding.advice else ""), width)
     for text in tail:
         lines += _wrapped(" " * 9, text, width)
     if finding.advice:

@@ -25,12 +25,12 @@ CHUNK = 256  # rows whose rollouts exist at a time
 
 
 def reward_findings(
-    rewards: Rewards, samples: Sequence[Sample], golds: Sequence[str | None], *, seed: int, watched: Sequence[Reward] = ()
+    rewards: Rewards, samples: Sequence[Sample], golds: Sequence[str | None], *, seed: int, is_trained: bool = True, watched: Sequence[Reward] = ()
 ) -> list[Finding]:
     """What is wrong with a sum of rewards on these samples, whose gold answers are `golds`.
 
-    `watched` are rewards that are only reported: they may say what they like, but must not raise. An answer given twice is worth
-    a note where it is trained on, not where it is measured.
+    `watched` are rewards that are only reported: they may say what they like, but must not raise. That an answer given twice is
+    paid is worth a note where it is trained on (`is_trained`), not where it is measured.
     """
     findings = []
     checked = []
@@ -49,7 +49,7 @@ def reward_findings(
     judging = [(term.weight, found) for term, found in zip(checked[:n_terms], table, strict=False)]
     for _, found in judging:
         findings += _of_gold(found, ids)
-    findings += _of_wrong(judging, ids, others)
+    findings += _of_wrong(judging, ids, others, probes=(*EMPTY_HANDED, OTHER, HALF, *((TWICE,) if is_trained else ())))
     findings += _of_targets(samples)
     return findings
 
@@ -235,14 +235,16 @@ def _constant(found: Tried) -> float | None:
     return float(values[0]) if len(values) > 3 and has_best and np.ptp(values) == 0 else None
 
 
-def _of_wrong(judging: Sequence[tuple[float, Tried]], ids: Sequence[str], others: Sequence[int | None]) -> list[Finding]:
+def _of_wrong(
+    judging: Sequence[tuple[float, Tried]], ids: Sequence[str], others: Sequence[int | None], *, probes: Sequence[str]
+) -> list[Finding]:
     """Where wrong answers earn full marks: of a reward that looks at the sample, else of the sum."""
     judging = [(weight, found) for weight, found in judging if weight and not np.isnan(found.best_R).all()]
     if not judging or all(_constant(found) is not None for _, found in judging):
         return []
     looking = [found for _, found in judging if _looks_at_sample(found, others)]
     findings = []
-    for probe in (*EMPTY_HANDED, OTHER, HALF, TWICE):
+    for probe in probes:
         by_term = [_hacked(found.reward.name, [found], probe, ids) for found in looking if probe not in (HALF, TWICE)]
         whole = _hacked(" + ".join(found.reward.name for _, found in judging), [found for _, found in judging], probe, ids)
         findings += [finding for finding in by_term if finding] or ([whole] if whole else [])
@@ -257,17 +259,16 @@ def _hacked(name: str, terms: Sequence[Tried], probe: str, ids: Sequence[str]) -
         return None
     share = full.sum() / asked.sum()
     level, advice = "error", "a policy will find this; make the reward ask for the answer itself"
-    what = f"{name}: {probe} earns full marks"
+    attack = f" ({hostile(int(np.flatnonzero(full)[0]))})" if probe in (HOSTILE, TAGGED) else ""
+    what = f"{name}: {probe}{attack} earns full marks"
     if probe == OTHER:
         advice = "the reward does not tell a right answer from a wrong one" if share > LUCK else "by tolerance or synonyms, perhaps"
         level = "error" if share > LUCK else "note"
-        what += f" on {share:.0%} of the rows whose targets differ"
+        what += ", though their targets differ"
     elif probe == HALF:
         level, advice = "warning", "the rest of the gold answer is worth nothing"
     elif probe == TWICE:
         level, advice = "note", "nothing limits how often an answer is given"
-    elif probe in (HOSTILE, TAGGED):
-        what += f" ({hostile(int(np.flatnonzero(full)[0]))})"
     rows = tuple(ids[place] for place in np.flatnonzero(full))
     return Finding(level=level, kind="hacked", what=what, rows=rows, of=int(asked.sum()), advice=advice)
 

@@ -179,13 +179,18 @@ class Words:
 
 async def try_rows(found: Tried, rows: Sequence[Row], *, first: int, words: Words) -> None:
     """Ask the reward of `found` about these rows, which stand from place `first` on."""
-    together = asyncio.Semaphore(TOGETHER if _waits(found.times) else 1)
+    places = iter(enumerate(rows, start=first))
+    for place, row in places:
+        await _try_row(found, row, place, words)
+        if _waits(found.times):
+            break
+    together = asyncio.Semaphore(TOGETHER)
 
     async def one(place: int, row: Row) -> None:
         async with together:
-            await _try_row(found, row, first + place, words)
+            await _try_row(found, row, place, words)
 
-    await asyncio.gather(*(one(place, row) for place, row in enumerate(rows)))
+    await asyncio.gather(*(one(place, row) for place, row in places))
 
 
 async def _try_row(found: Tried, row: Row, place: int, words: Words) -> None:
@@ -242,4 +247,5 @@ async def _timed(reward: Reward, group: Group, **offered: Any) -> tuple[list[Sco
 
 def _waits(times: Sequence[Time]) -> bool:
     """Whether the reward mostly waits for others: then rows are asked together, as in training."""
-    return len(times) >= 8 and float(np.median([t.clock - t.process for t in times])) > WAITS
+    latest = times[-64:]
+    return len(latest) >= 8 and float(np.median([t.clock - t.process for t in latest])) > WAITS
