@@ -233,7 +233,7 @@ def dual_format(*, frame: Frame = Frame.MODEL, as_released: bool = False) -> Rew
 
 
 @published(
-    formula="f(pairs with IoU >= hit / N gold boxes); hit and f's bounds .5, .5, .75, from half of the training on .75, .75, .9",
+    formula="f(pairs with IoU >= hit / N gold); hit and f's bounds .5, .5, .75, from half of the training on .75, .75, .9",
     source="P",
     target="a sequence of Labelled in any frame",
     released="GIoU; hit 0.5 and f the identity throughout (its --adaptive moves only hit)",
