@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 
 import pytest
 from hypothesis import example, given, settings
@@ -22,6 +21,7 @@ from saccade.rewards.answers.verdict import Verdict, question_of, verified
 from saccade.rewards.judges.judge import JudgeFailed, Question
 from saccade.rewards.judges.rule import Rule
 from saccade.rewards.read.latex import boxed
+from tests.timing import seconds
 
 
 def attempt(text: str, target: object = "7") -> Rollout:
@@ -451,9 +451,8 @@ def test_a_hostile_megabyte_is_compared_quickly(name):
     distinct = " ".join(map(str, range(150_000)))
     for text in [*(unit * (1_000_000 // len(unit)) for unit in UNITS), distinct]:
         for other in (gold, "7", text):
-            start = time.process_time()
             assert 0 <= compare(text, other) <= 1
-            assert time.process_time() - start < 0.2, text[:10]
+            assert seconds(lambda: compare(text, other), enough=0.2) < 0.2, text[:10]  # noqa: B023
 
 
 @given(*[st.text(max_size=60) | st.text("aAthe .,-5%$/()\u0301\\{}", max_size=60)] * 2)
@@ -477,8 +476,5 @@ def test_ordinary_answers_cost_little(name):
     reward, gold, right, wrong = REWARDS[name]
     words = random.Random(0).choices("we look at the chart and see that 3.5 million ships, boats or trains left port".split(), k=40)
     rollouts = [attempt(f"<think>{' '.join(words)}</think>\n<answer>{one}</answer>", gold) for one in (right, wrong)]
-    start = time.process_time()
-    for _ in range(500):
-        for rollout in rollouts:
-            reward(rollout)
-    assert (time.process_time() - start) / 1000 < 4e-4
+    many = rollouts * 500
+    assert seconds(lambda: [reward(rollout) for rollout in many], enough=0.4) < 0.4

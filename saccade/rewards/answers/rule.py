@@ -19,6 +19,7 @@ from saccade.rewards.read.latex import plain
 MAX_FORMULA = 500  # O characters; no gold formula of the data sets comes near
 
 _FORMULA = re.compile(r"[0-9\\=^√π∞]")
+_TYPESET = re.compile(r"[\\$]")
 _ROOT = re.compile(r"(?<![\\A-Za-z])sqrt\s?\((?P<inner>[^()]{1,200})\)")
 _COMMAND = re.compile(r"(?<![\\A-Za-z])(?:pi|sin|cos|tan|cot|sec|csc|log|ln|exp|infty)(?![A-Za-z])")
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}+")
@@ -34,13 +35,14 @@ def says_the_same(text: str, gold: str) -> float:
     text, gold = text.strip(), gold.strip()
     if text == gold:
         return 1.0
-    if not _FORMULA.search(gold):
+    is_words, is_long = not _FORMULA.search(gold), len(text) > MAX_FORMULA or len(gold) > MAX_FORMULA
+    if is_words and (is_long or not _TYPESET.search(text)):
         return same_normalised(text, gold, drop_articles=True)
-    if len(text) > MAX_FORMULA or len(gold) > MAX_FORMULA:
+    if is_long:
         return 0.0
     if plain(text).casefold() == plain(gold).casefold() or is_close(text, gold):
         return 1.0
-    return float(is_formula(text, gold) and is_equal(_as_latex(text), _as_latex(gold)))
+    return float(not is_words and is_formula(text, gold) and is_equal(_as_latex(text), _as_latex(gold)))
 
 
 def is_formula(text: str, gold: str) -> bool:
