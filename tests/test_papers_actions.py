@@ -155,6 +155,17 @@ def test_a_released_point_is_the_last_of_its_line_within_braces():
         assert gui_r1.released_action(f"<answer>{body}</answer>").point == Point(0, 0, Frame.MODEL), body
 
 
+@pytest.mark.parametrize("gold", [BOX, DOT])
+def test_a_point_beyond_all_screens_is_a_miss(gold):
+    far = answered("[{'action': 'click', 'point': [1e300, -1e300], 'input_text': 'no input text'}]", gold)
+    assert both(far) == (0, 0)
+    assert gui_r1.grounding()(far).value == gui_r1.success()(far).value == 0
+
+
+def test_a_gold_text_that_is_missing_cannot_be_scored():
+    assert both(acted("type", text="hi", gold=GoldAction(name="type"))) == (None, 0)
+
+
 def test_released_silence_lies_in_the_corner():
     corner = GoldAction(name="click", place=Point(0.05, 0.05, Frame.UNIT))
     body = "[{'action': 'click', 'point': None, 'input_text': 'no input text'}]"
@@ -251,6 +262,15 @@ def test_success_of_text_and_of_actions_without_arguments():
     assert evaluated(acted("press_home", gold=home)) == [(1, 1), (None, None), (1, None)]
     assert evaluated(acted("press_back", gold=home)) == [(0, 0), (None, None), (0, None)]
     assert evaluated(screen("", home)) == [(0, 0), (None, None), (0, None)]
+
+
+def test_means_are_over_what_has_a_value():
+    home = GoldAction(name="press_home")
+    rollouts = [acted(point=(257, 121)), acted(), acted("press_back"), acted("press_home", gold=home), screen("", home)]
+    assert gui_r1.metrics(rollouts) == {"Type": 0.6, "GR": pytest.approx(1.0), "SR": 0.6}
+    released = gui_r1.metrics(rollouts, as_released=True)
+    assert released == {"Type": 0.6, "GR": pytest.approx(1 / 3), "SR": pytest.approx(1 / 3)}
+    assert gui_r1.metrics(rollouts[3:], as_released=True) == {"Type": 0.5, "GR": None, "SR": None}
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ TOOL = "mobile_use"  # C
 SHOWN = 3  # I the last screenshots that the judge sees
 MAX_STEPS = 60  # O the last steps that it sees
 MAX_STEP = 2_000  # O characters of each
+MAX_TURNS = 500  # O what follows so many steps is one
 # I Qwen2.5-VL's stock tool: each action and its arguments
 ACTIONS: Mapping[str, tuple[str, ...]] = {
     "key": ("text",),
@@ -292,7 +293,7 @@ def _sampled(rollout: Rollout, pieces: Callable[[Sequence[int]], Sequence[str]])
 
 
 def _cut(text: str) -> list[str]:
-    *steps, rest = text.split("</tool_call>")
+    *steps, rest = text.split("</tool_call>", MAX_TURNS)
     turns = [f"{step}</tool_call>".strip() for step in steps]
     return [*turns, rest.strip()] if rest.strip() else turns
 

@@ -23,95 +23,47 @@ Marks: # P paper, # C released code, # I inferred, # O ours.
 
 from __future__ import annotations
 
-import re
-from collections import deque
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from statistics import fmean
 
 from saccade.core.picture import Box, Frame, Point
 from saccade.core.reward import Reward, Rewards, weighted
 from saccade.core.rollout import Rollout, Score
 from saccade.rewards.answers.overlap import word_set_f1
+from saccade.rewards.papers.gui_r1.action import (
+    ACTIONS,
+    POINT_ACTIONS,
+    TEXT_ACTIONS,
+    GoldAction,
+    lacks_text,
+    one_action,
+)
+from saccade.rewards.papers.gui_r1.released import released_action, released_format
 from saccade.rewards.published import Example, published
-from saccade.rewards.read.actions import NO_TEXT, Action, actions, whole_actions
-from saccade.rewards.read.literals import whole_literal
-from saccade.rewards.read.numbers import number
-from saccade.rewards.read.reading import Reading
-from saccade.rewards.read.tags import first_section, last_section, layout
+from saccade.rewards.read.actions import NO_TEXT, Action, whole_actions
+from saccade.rewards.read.tags import layout
+
+__all__ = [
+    "ACTIONS",
+    "GoldAction",
+    "accuracy",
+    "format",
+    "grounding",
+    "metrics",
+    "one_action",
+    "released_action",
+    "rewards",
+    "success",
+    "type_match",
+]
 
 SYSTEM = "GUI-R1"
 
 RADIUS_PX = 140.0  # C how near a click must come where the gold is a point, in pixels of the picture as the model saw it
 RADIUS_UNIT = 0.14  # C the same in the released evaluation, in fractions of width and height
-SCROLLS = ("left", "right", "up", "down")  # C
-NEEDS_TEXT = ("type", "select", "open_app")  # C to be well formed
 COMPARES_TEXT = ("type", "select", "scroll")  # C to be right, in training
-POINT_ACTIONS = ("click", "long_press", "moveto", "doubleclick", "rightclick")  # C in evaluation
-TEXT_ACTIONS = ("open_app", "type", "scroll", "select")  # C in evaluation
-
-# C what the prompt offers, in training and for each benchmark
-ACTIONS: Mapping[str, tuple[str, ...]] = {
-    "train": ("complete", "close/delete", "press_home", "click", "press_back", "type", "select", "scroll", "enter"),
-    "train_low": ("click",),
-    "androidcontrol": ("wait", "long_press", "click", "press_back", "type", "open_app", "scroll"),
-    "guiact_web": ("scroll", "click", "complete"),
-    "guiodyssey": (
-        "press_back", "press_recent", "press_home", "complete", "long_press", "scroll", "click", "impossible", "type",
-    ),
-    "omniact_desktop": ("click", "moveto", "press_pgdn"),
-    "omniact_web": (
-        "press_tab", "moveto", "rightclick", "press_enter", "scroll", "click", "press_down", "hotkey", "press_space",
-        "doubleclick",
-    ),
-    "screenspot": ("click",),
-    "screenspot_pro": ("click",),
-}  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class GoldAction:
-    """What should be done: the action, where (the element's box, or a point), and with which text."""
-
-    name: str
-    place: Box | Point | None = None
-    text: str = NO_TEXT
-
-    def __post_init__(self) -> None:
-        if not self.name.strip():
-            raise ValueError("a gold action needs a name")
-        if self.name.lower() in POINT_ACTIONS and self.place is None:
-            raise ValueError(f"a gold {self.name} needs a place, a Box or a Point")
-
-    @classmethod
-    def of(cls, row: Mapping[str, Any]) -> GoldAction:
-        """From a row of the released files: gt_action, gt_bbox (2 or 4 fractions) and gt_input_text.
-
-        ValueError for a click whose place is neither, or is no fraction of the picture. Other actions need none.
-        """
-        values = [float(value) for value in row["gt_bbox"]]
-        name, is_place = str(row["gt_action"]), len(values) in (2, 4)
-        if name.lower() in POINT_ACTIONS and not (is_place and all(0 <= value <= 1 for value in values)):
-            raise ValueError(f"gt_bbox of a {name} must be 2 or 4 fractions between 0 and 1, got {values}")
-        shape = {2: Point, 4: Box}.get(len(values))
-        return cls(name=name, place=shape and shape(*values, Frame.UNIT), text=str(row["gt_input_text"]))
-
-
-def one_action(text: str, *, frame: Frame = Frame.MODEL) -> Reading[Action]:
-    """The one action of the last answer block; a list of several, or of none, is not one."""
-    return last_section(text, "answer").then(lambda block: actions(block, frame=frame)).then(_only)
-
-
-def released_action(text: str) -> Action:
-    """The action as the released code reads it, by one pattern for each field: total, as there is a default for all. # C
-
-    A name with a slash or in double quotes is "no action"; the text ends at its first quotation mark; the point is the
-    last `[digits, digits]` within braces on a line, and [0, 0] where there is none.
-    """
-    block = first_section(text, "answer").value or ""
-    name, said = _RELEASED_NAME.search(block), _RELEASED_TEXT.search(block)
-    x, y = _released_point(block)
-    return Action(name[1] if name else "no action", Point(x, y, Frame.MODEL), said[1] if said else NO_TEXT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +92,7 @@ class Accuracy:
         here, place = (_convert(shape, Frame.MODEL, rollout) for shape in (said.point, gold.place))
         if isinstance(place, Box):
             return _inside(place, here)
-        is_near = (here.x - place.x) ** 2 + (here.y - place.y) ** 2 < self.radius**2
+        is_near = _apart(here, place) < self.radius
         return Score(float(is_near), f"{'less' if is_near else 'not less'} than {self.radius:g} px away")
 
 
@@ -155,11 +107,11 @@ class Format:
         if blocks.value is None:
             return Score(0.0, blocks.why)
         if self.as_released:
-            return _released_format(first_section(rollout.text, "answer").then(whole_literal))
+            return released_format(rollout.text)
         found = whole_actions(blocks.value[1], frame=Frame.MODEL)
         if found.value is None:
             return Score(0.0, found.why)
-        wrong = [_misses(action.name, action.text or NO_TEXT) for action in found.value] or ["no action"]
+        wrong = [lacks_text(action.name, action.text or NO_TEXT) for action in found.value] or ["no action"]
         return Score(float(not any(wrong)), next(filter(None, wrong), f"{len(wrong)} actions"))
 
 
@@ -171,7 +123,8 @@ _EXAMPLE = Example(
     model_size=(644, 392),
 )
 _PRESS = Example(
-    text="<think>One page back.</think>\n<answer>[{'action': 'press_back', 'point': [-100, -100], 'input_text': ''}]</answer>",
+    text="<think>One page back.</think>\n"
+    "<answer>[{'action': 'press_back', 'point': [-100, -100], 'input_text': 'no input text'}]</answer>",
     target=GoldAction(name="press_back"),
 )
 _ONE_RADIUS = "within 0.14 of width and height of a gold point"
@@ -267,9 +220,22 @@ def success(*, frame: Frame = Frame.MODEL, as_released: bool = False) -> Reward:
     return _measure("success", judge, frame, as_released)
 
 
-_RELEASED_NAME = re.compile(r"'action':\s*+'(\w++)'")
-_RELEASED_TEXT = re.compile(r"'input_text':\s*+'([^'\n]*+)'")
-_PAIR = re.compile(r"\[([0-9]++),\s*+([0-9]++)\]")
+def metrics(
+    rollouts: Sequence[Rollout], *, frame: Frame = Frame.MODEL, as_released: bool = False
+) -> dict[str, float | None]:
+    """Type, GR and SR over answers, each the mean over those that it has a value for; None where there are none.
+
+    An answer that cannot be read is wrong in all three. # P; with `as_released`, # C
+    """
+    terms = {
+        "Type": type_match(as_released=as_released),
+        "GR": grounding(frame=frame, as_released=as_released),
+        "SR": success(frame=frame, as_released=as_released),
+    }
+    values = {name: [term(rollout).value for rollout in rollouts] for name, term in terms.items()}
+    known = {name: [value for value in column if value is not None] for name, column in values.items()}
+    return {name: fmean(column) if column else None for name, column in known.items()}
+
 
 _NOTHING = Action("")
 Judgement = Callable[[Action, GoldAction, Rollout], Score]
@@ -298,7 +264,7 @@ def _grounded(said: Action, gold: GoldAction, rollout: Rollout, as_released: boo
     if isinstance(place, Box) and not as_released:
         return _inside(place, here)
     corner = Point(place.x1, place.y1, place.frame) if isinstance(place, Box) else place
-    is_near = (here.x - corner.x) ** 2 + (here.y - corner.y) ** 2 < RADIUS_UNIT**2
+    is_near = _apart(here, corner) < RADIUS_UNIT
     return Score(float(is_near), f"{'less' if is_near else 'not less'} than {RADIUS_UNIT} away")
 
 
@@ -314,42 +280,12 @@ def _inside(box: Box, point: Point) -> Score:
     return Score(float(is_inside), f"({point.x:g}, {point.y:g}) {'inside' if is_inside else 'not inside'} the box")
 
 
+def _apart(a: Point, b: Point) -> float:
+    return math.hypot(a.x - b.x, a.y - b.y)
+
+
 def _same_name(said: Action, gold: GoldAction) -> bool:
     return said.name.lower() == gold.name.lower()
-
-
-def _misses(name: str, text: str) -> str:
-    """Why an action lacks the text that it needs, empty where it does not."""
-    if name in NEEDS_TEXT and text == NO_TEXT:
-        return f"{name} without a text"
-    return f"scroll {_short(text)}" if name == "scroll" and text not in SCROLLS else ""
-
-
-def _released_format(found: Reading[Any]) -> Score:
-    if not isinstance(found.value, list):
-        return Score(0.0, found.why or "not a list")
-    return Score(float(all(_is_released_action(action) for action in found.value)), f"{len(found.value)} actions")
-
-
-def _is_released_action(action: Any) -> bool:
-    if not isinstance(action, dict) or not {"action", "point", "input_text"} <= action.keys():
-        return False
-    name, point, text = action["action"], action["point"], action["input_text"]
-    is_point = isinstance(point, (list, tuple)) and len(point) >= 2 and all(isinstance(value, int) for value in point[:2])
-    return isinstance(name, str) and isinstance(text, str) and is_point and not _misses(name, text)
-
-
-def _released_point(block: str) -> tuple[float, float]:
-    for line in block.split("\n"):
-        pairs = deque(_PAIR.finditer(line, line.find("{") + 1, line.rfind("}") + 1), maxlen=1) if "{" in line else ()
-        for pair in pairs:
-            x, y = (number(figure).value for figure in pair.groups())
-            return (0.0, 0.0) if x is None or y is None else (x, y)
-    return (0.0, 0.0)
-
-
-def _only(found: tuple[Action, ...]) -> Reading[Action]:
-    return Reading(found[0]) if len(found) == 1 else Reading(None, f"{len(found)} actions instead of one")
 
 
 def _convert(shape: Box | Point, frame: Frame, rollout: Rollout) -> Box | Point:
