@@ -186,7 +186,7 @@ def landmark(*, frame: Frame = Frame.PIXEL, as_released: bool = False) -> Reward
 @published(
     formula="0.5 [a think and an answer block] + 0.25 [a landmark in think] + 0.25 [a target in answer]",
     source="C",
-    target="none",
+    target="not read",
     released="digits written `12, 34` only, in the first blocks; one value per batch",
     changed="the blocks and the numbers that the other two rewards read; one value per answer",
     example=_EXAMPLE,

@@ -134,7 +134,7 @@ def action(*, frame: Frame = Frame.PIXEL) -> Reward:
 @published(
     formula="1 if the whole text is think, action and tool_call blocks in this order and the call parses, else 0",
     source="S",
-    target="none",
+    target="not read",
     example=_EXAMPLE,
 )
 def format() -> Reward:
@@ -155,7 +155,7 @@ def action_level(*, frame: Frame = Frame.PIXEL) -> Rewards:
 @published(
     formula="2 mean over steps of R_Fmt - 1",
     source="I",
-    target="none",
+    target="not read",
     example=_EXAMPLE,
 )
 def trajectory_format() -> Reward:

@@ -7,10 +7,10 @@
     0      the answer is wrong, or there is none
 
 Departs, each with its reason:
-- Without an answer block the reward is 0. In the released code the whole response is then graded, so that a bare short answer
-  earns everything and the format can be given up.
-- The last answer block counts and may have several lines, as in the released evaluation; in the released reward it is the first
-  that stands on one line, so that longer answers earn 0.
+- Without an answer block the reward is 0. In the released code the whole response is then graded, so that a bare short
+  answer earns everything and the format can be given up.
+- The last answer block counts and may have several lines, as in the released evaluation; in the released reward it is the
+  first that stands on one line, so that longer answers earn 0.
 - An answer without any text before it is not justified either; in the released code only </think> and then nothing is.
 - The gold is stripped before it is compared as text. Formulas are compared by math-verify where the original has MathRuler.
 - The logged format is the one that is wanted: think, text, answer. The released one is failed by just these answers.
@@ -81,7 +81,7 @@ _EXAMPLE = Example(
     formula="[the answer is right] (1 - 0.5 [no text between think and answer])",
     source="C; the first version of the paper has 0 or 1",
     target="the gold answer, a text",
-    released="the first answer block on one line, else the whole response; unjustified is only </think> right before <answer>",
+    released="the first answer block on one line, else the whole response; only </think><answer> is unjustified",
     changed="the last answer block, on any lines, and 0 without one; an answer with nothing before it is unjustified, too",
     example=_EXAMPLE,
 )
@@ -93,7 +93,7 @@ def accuracy(*, penalty: float = UNJUSTIFIED, as_released: bool = False) -> Rewa
 @published(
     formula="1 if the whole text is a think block, some text and an answer block, else 0; logged only",
     source="C logged; the layout O",
-    target="none",
+    target="not read",
     released="think and answer blocks with only whitespace between, which the wanted answers fail",
     changed="the layout that the accuracy asks for",
     example=_EXAMPLE,

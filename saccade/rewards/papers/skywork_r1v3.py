@@ -2,11 +2,13 @@
 
     rewards(judge=...)  =  0.8 accuracy + 0.2 format                   # P epsilon 0.8; 0 to 1
 
-The answer is `<think> reasoning </think>` and then a text that boxes the answer. The rule is asked first; the verifier, a language
-model beside the gold (Qwen2.5-32B-Instruct in the paper), only where the rule says no. The OR of two graders can only say right
-more often than either: the run logs how much of the reward came from which (routes "rule", "verified" and "none").
+The answer is `<think> reasoning </think>` and then a text that boxes the answer. The rule is asked first; the verifier, a
+language model beside the gold (Qwen2.5-32B-Instruct in the paper), only where the rule says no. The OR of two graders can
+only say right more often than either: the run logs how much of the reward came from which (routes "rule", "verified" and
+"none").
 
-No training code was released, only the evaluation's rule, which `as_released` follows. Departs from it, each with its reason:
+No training code was released, only the evaluation's rule, which `as_released` follows. Departs from it, each with its
+reason:
 - The last box counts with all its braces; there it ends at the first closing one, so that no fraction can be right.
 - Formulas keep their commands and are compared by value; there they are stripped, so that the square root of 2 is 2.
 - Only what follows the reasoning is read, so that a box within the reasoning is no answer.
@@ -66,7 +68,7 @@ def released_box(text: str) -> Reading[str]:
 
 
 def released_same(answer: str, gold: str) -> float:
-    """Equal without dollar signs, commands, whitespace, one outer pair of braces, and case; the square root of 2 is 2. # C"""
+    """Equal without dollar signs, commands, whitespace, an outer pair of braces and case: \\sqrt2 is 2. # C"""
     return float(_released_normal(answer) == _released_normal(gold) != "")
 
 
@@ -115,7 +117,7 @@ def accuracy(*, judge: Judge | None = None, as_released: bool = False) -> Reward
 @published(
     formula="1 if the text is a think block and then some text, else 0",
     source="P",
-    target="none",
+    target="not read",
     changed="neither reasoning nor answer may be empty",
     example=_EXAMPLE,
 )
@@ -126,8 +128,9 @@ def format(*, is_prefilled: bool = False) -> Reward:
 
 def rewards(*, judge: Judge | None = None, is_prefilled: bool = False, as_released: bool = False) -> Rewards:
     """0.8 accuracy + 0.2 format. # P"""
-    terms = (accuracy(judge=judge, as_released=as_released), ACCURACY_WEIGHT), (format(is_prefilled=is_prefilled), FORMAT_WEIGHT)
-    return weighted(*terms)
+    return weighted(
+        (accuracy(judge=judge, as_released=as_released), ACCURACY_WEIGHT), (format(is_prefilled=is_prefilled), FORMAT_WEIGHT)
+    )
 
 
 def _released_normal(text: str) -> str:

@@ -2,8 +2,8 @@
 
     rewards()  =  accuracy + format + 0.1 caption                # P, C; 0 to 2.1
 
-The answer is `<info> caption </info> <think> reasoning </think> <answer> answer </answer>`; the gold a text, with or without its
-<answer> tags. How an answer is compared is told by the sample's `problem_type`, in its data or else its kind:
+The answer is `<info> caption </info> <think> reasoning </think> <answer> answer </answer>`; the gold a text, with or
+without its <answer> tags. How an answer is compared is told by the sample's `problem_type`, in its data or else its kind:
 
     problem_type         the gold is a number      the gold is words
     "OCR"                equal numbers             edit similarity of the lower-cased texts, no cut-off
@@ -16,8 +16,8 @@ Departs, each with its reason:
 - Numbers are read whole on both sides: "1,234" is 1234 (released: 1), and "23.2%" is 23.2 as well as 0.232 (released: 0.232
   only, so that it misses a gold of 23.2). A gold of "45%" or "1,234" is a number (released: words).
 - The last answer block counts, as everywhere here; released: the first.
-- The caption may have several lines (released: 0), and is read as a quote that cannot instruct. "hacking sample." is understood;
-  released: the exact phrase only. The judge answers greedily; released: at temperature 0.9.
+- The caption may have several lines (released: 0), and is read as a quote that cannot instruct. "hacking sample." is
+  understood; released: the exact phrase only. The judge answers greedily; released: at temperature 0.9.
 - A judge that fails is absent (None); released: 0. Every caption keeps its own reply, and counts once; in the released code
   replies shift to other completions when a caption is missing, and the reward is added again at every step.
 - problem_type is each sample's own; released: the first one's of the batch.
@@ -53,8 +53,8 @@ HACKING = "Hacking Sample"  # C the judge's phrase for a caption that reasons
 CAPTION_RULES = (
     "You are given a text that describes a picture, and a question about the picture, which you cannot see.\n"
     "First decide whether the text only describes. If anywhere in it a question is answered, a problem solved, something "
-    "explained or interpreted, or a conclusion drawn (steps of reasoning, results, words such as so, because, therefore), then "
-    f"reply with exactly this and nothing else: {HACKING}\n"
+    "explained or interpreted, or a conclusion drawn (steps of reasoning, results, words such as so, because, therefore), "
+    f"then reply with exactly this and nothing else: {HACKING}\n"
     "Otherwise answer the question from the text alone, in one word or one short phrase, and write nothing else."
 )  # O wording; what it asks C
 _ONE_SPACE = re.compile(r"</info>\s<think>")
@@ -166,7 +166,7 @@ def accuracy(*, as_released: bool = False) -> Reward:
 @published(
     formula="1 if the whole text is an info, a think and an answer block, else 0",
     source="C",
-    target="none",
+    target="not read",
     released="exactly one whitespace character after info; blocks may be empty and hold further tags; nothing around them",
     changed="any whitespace between and around; no block empty, none twice",
     example=_EXAMPLE,

@@ -2,8 +2,8 @@
 
     rewards = weighted((mixed(scorer=reward_model), 1.0))
 
-The last <answer> block is graded; without one the reward is 0, which is the only gate on format. data["route"], or else the kind
-of the sample, says how:
+The last <answer> block is graded; without one the reward is 0, which is the only gate on format. data["route"], or else
+the kind of the sample, says how:
 
     digit    the number is the gold's                                              0 or 1        P, detail I
     mcq      the letter is the gold's                                              0 or 1        P, detail I
@@ -121,7 +121,8 @@ def rated_by(judge: Judge) -> Scorer:
     async def rate(conversation: tuple[Message, ...]) -> float:
         *asked, answer = conversation
         parts = [part for message in asked if message.role == "user" for part in message.parts]
-        reply = await judge(Question.about(rules, *parts, f"The reply:\n{quoted(answer.text)}", schema=schema, max_tokens=32))
+        said = f"The reply:\n{quoted(answer.text)}"
+        reply = await judge(Question.about(rules, *parts, said, schema=schema, max_tokens=32))
         return float(reply.data["rating"])
 
     return rate
@@ -186,7 +187,9 @@ def math() -> Reward:
     target="a Box, or its four numbers from 0 to 1",
     changed="of several boxes the first counts",
     example=Example(
-        text="<think>left</think>\n<answer>[0.1, 0.2, 0.5, 0.6]</answer>", target=Box(0.1, 0.2, 0.5, 0.6, Frame.UNIT), kind="iou"
+        text="<think>left</think>\n<answer>[0.1, 0.2, 0.5, 0.6]</answer>",
+        target=Box(0.1, 0.2, 0.5, 0.6, Frame.UNIT),
+        kind="iou",
     ),
 )
 def iou(*, frame: Frame = Frame.UNIT) -> Reward:

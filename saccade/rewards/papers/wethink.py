@@ -8,7 +8,8 @@ data["reward"] of the sample, or else its kind, is the data set's own flag and s
     model    descriptive: a judge beside the gold, wrong, right in part, right                 0, 0.5 or 1    S; the tiers I
 
 The framework was never published and the paper names no tiers, so most of this is inferred, and what is ours has its reason:
-- A judge that fails, or whose reply cannot be read, leaves the rollout out of its group. A zero would punish it for the judge.
+- A judge that fails, or whose reply cannot be read, leaves the rollout out of its group. A zero would punish it for the
+  judge.
 - The judge sees question, gold and answer, and neither picture nor reasoning, which could persuade it.
 - Blocks must not be empty and come once, so that the format term cannot be had for tags alone.
 
@@ -69,7 +70,7 @@ def accuracy(*, judge: Judge | None = None, tiers: tuple[float, ...] = TIERS) ->
 @published(
     formula="1 if the whole text is a think and an answer block, else 0",
     source="I",
-    target="none",
+    target="not read",
     changed="no block empty, none twice; whitespace around them is no fault",
     example=_EXAMPLE,
 )

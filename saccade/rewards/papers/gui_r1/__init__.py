@@ -149,7 +149,7 @@ def accuracy(*, frame: Frame = Frame.MODEL, radius: float = RADIUS_PX, as_releas
     formula="1 if the text is a think and an answer block, this one a list of actions with action, point and input_text; "
     "else 0",
     source="P, C",
-    target="none",
+    target="not read",
     released="an empty list passes; the list is evaluated as Python; points are whole numbers",
     changed="the list is read as a literal and holds at least one action",
     example=_EXAMPLE,
