@@ -106,7 +106,7 @@ def _normal(text: str) -> str:
 
 def _without_label(text: str, options: tuple[str, ...]) -> str:
     label = _label(options).match(text)
-    return text[label.end() :] if label else text
+    return text[label.end() :].lstrip("*_ \t") if label else text
 
 
 _PREDICATE = r"\s(?:is|are|was|has|does|would|can|cannot)\b"
@@ -164,8 +164,8 @@ def _label(options: tuple[str, ...]) -> re.Pattern[str]:
     point = r"(?=\s|\Z|[*_]|[^\x00-\x7f]|[A-Z][a-z])"
     return re.compile(
         rf"(?:\A|\n|[,;/&]\s|\s(?:and|or)\s)[ \t*_`'\"$]{{0,4}}+"
-        rf"(?:[(\[](?P<bracketed>{either})[)\]]|(?P<letter>{either})(?:[)\]]|[.:]{point}|\s[-–—]\s))[ \t*_.:]{{0,4}}"
-        rf"|\s(?:[(\[](?P<later>{either})[)\]]|(?P<half>{capital})\))(?=\s[^\W\d_])(?!{_PREDICATE})"
+        rf"(?:[(\[](?P<bracketed>{either})[)\]]|(?P<letter>{either})(?:[)\]]|[.:]{point}|\s[-–—]\s))"
+        rf"|(?<!\bnot)\s(?:[(\[](?P<later>{either})[)\]]|(?P<half>{capital})\))(?!{_PREDICATE})(?!\w)"
     )
 
 

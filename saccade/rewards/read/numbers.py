@@ -127,7 +127,7 @@ def _bare(text: str) -> str:
 def _tidy(text: str) -> str:
     """The same numbers in fewer ways of writing them."""
     text = text.translate(_CHARACTERS)
-    if "\\" in text:
+    if "\\" in text or "{,}" in text:
         for pattern, plain in _COMMANDS:
             text = pattern.sub(plain, text)
     return text
@@ -174,7 +174,7 @@ _VALUE = (
 )
 _CURRENCY = r"US\$|[$€£¥₹]"
 _ANY_UNIT = (
-    r"(?:(?:square|cubic|sq\.?|cu\.?|US)\s)?(?:°[CF]?|[^\W\d_][^\s,;:=()\[\]{}<>\\]{0,23})(?:\s(?:per|of)\s[^\W\d_]{1,20})?"
+    r"(?:(?:square|cubic|sq\.?|cu\.?|US)\s)?(?:°[CF]?|[^\W\d_][^\s\d,;:=()\[\]{}<>\\]{0,23}[23]?)(?:\s(?:per|of)\s[^\W\d_]{1,20})?"
     rf"|{_CURRENCY}"
 )
 _COMMON_UNIT = "°[CF]?|(?:" + "|".join(map(re.escape, sorted(_COMMON, key=len, reverse=True))) + r")(?![\w^²³/])"
