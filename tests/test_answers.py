@@ -1,4 +1,4 @@
-"""Comparing an answer with the gold: as text, as a number, by shared words, by rule, by a judge; and the rewards made of it."""
+"""Comparing an answer with the gold: as text, as a number, by words, by rule, by a judge; and the rewards made of it."""
 
 from __future__ import annotations
 
@@ -109,7 +109,9 @@ def test_edits(text, gold, by_edits, by_anls):
 # words
 
 
-VOCABULARY = "the running runner ran cats cat jumped JUMPS flies dying universities university e.g. 3.5 naïve oranges, skies's".split()
+VOCABULARY = (
+    "the running runner ran cats cat jumped JUMPS flies dying universities university e.g. 3.5 naïve oranges, skies's"
+).split()
 
 
 @settings(deadline=None)  # the first example imports nltk
@@ -213,7 +215,8 @@ def test_tolerances():
 
 
 def test_the_only_number_of_a_phrase():
-    read = {"There are 3 cubes.": 3, "\\boxed{3}": 3, "3 (three)": 3, "3, so 3": 3, "2 or 3": None, "[3]": None, "none": None}
+    right = dict.fromkeys(["There are 3 cubes.", "\\boxed{3}", "3 (three)", "3, so 3"], 3)
+    read = right | dict.fromkeys(["2 or 3", "[3]", "none"])
     assert {text: only_quantity(text).value and only_quantity(text).value.value for text in read} == read
     assert is_close("there are 3", "3", read=only_quantity) == 1
 
@@ -259,7 +262,12 @@ def chartqa(text: str, gold: str) -> bool:
     return text.lower() == gold.lower()
 
 
-FIGURES = st.builds("{}{}{}".format, st.sampled_from(["", "-"]), st.sampled_from(["0", "1", "100", "104", "2.5", "96"]), st.sampled_from(["", "%"]))
+FIGURES = st.builds(
+    "{}{}{}".format,
+    st.sampled_from(["", "-"]),
+    st.sampled_from(["0", "1", "100", "104", "2.5", "96"]),
+    st.sampled_from(["", "%"]),
+)
 
 
 @given(FIGURES | st.sampled_from(["Oslo", "oslo", ""]), FIGURES | st.sampled_from(["Oslo", "Bergen"]))
@@ -474,7 +482,7 @@ def test_what_is_too_long_is_only_itself():
 def test_ordinary_answers_cost_little(name):
     """The aim is 200 microseconds each (5,000 a second); twice that is allowed here, on a busy machine."""
     reward, gold, right, wrong = REWARDS[name]
-    words = random.Random(0).choices("we look at the chart and see that 3.5 million ships, boats or trains left port".split(), k=40)
+    words = random.Random(0).choices("we look at the chart and see that 3.5 million ships or trains left port".split(), k=40)
     rollouts = [attempt(f"<think>{' '.join(words)}</think>\n<answer>{one}</answer>", gold) for one in (right, wrong)]
     many = rollouts * 500
     assert seconds(lambda: [reward(rollout) for rollout in many], enough=0.4) < 0.4

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saccade.core.reward import Reward, reward
-from saccade.rewards.length import LONGER_IF_WRONG, SHORTER_IF_WRONG, CosineLength, SoftOverlong, cosine_length, soft_overlong
+from saccade.rewards.length import (
+    LONGER_IF_WRONG,
+    SHORTER_IF_WRONG,
+    CosineLength,
+    SoftOverlong,
+    cosine_length,
+    soft_overlong,
+)
 from saccade.rewards.repetition import Repetition, repeated_ngrams, repeated_share, repetition
 from tests.rollouts import group_of, rollout_of
 from tests.timing import seconds

@@ -21,8 +21,8 @@ class SoftOverlong:
 
         P(y) = -factor * (|y| - (limit - buffer)) / buffer          between the two; -factor beyond `limit`
 
-    `limit` is the paper's L_max, `buffer` its L_cache; 20480 and 4096 there. It is added to the correctness reward (+1 and -1
-    there). Dynamic sampling must then filter by correctness and not by the sum.
+    `limit` is the paper's L_max, `buffer` its L_cache; 20480 and 4096 there. It is added to the correctness reward (+1
+    and -1 there). Dynamic sampling must then filter by correctness and not by the sum.
     """
 
     limit: int

@@ -33,8 +33,8 @@ def repeated_ngrams(items: Sequence[Hashable], n: int) -> float:
 class Repetition:
     """Minus the repeated share of n-grams, from -1 to 0, times `factor`.
 
-    Of words (cut at whitespace, and casefolded: # O), or of the tokens that the policy sampled, which also works for languages that
-    write no spaces.
+    Of words (cut at whitespace, and casefolded: # O), or of the tokens that the policy sampled, which also works for
+    languages that write no spaces.
     """
 
     n: int = 6  # C VLM-R1

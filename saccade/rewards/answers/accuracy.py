@@ -48,7 +48,7 @@ def whole_text(text: str) -> Reading[str]:
 def golds_of(sample: Sample) -> list[str]:
     """The right answers that the sample's target names, stripped and out of their <answer> tags; none where it is empty."""
     target = sample.target
-    found = target if isinstance(target, list | tuple | set | frozenset) else [] if target is None else [target]
+    found = target if isinstance(target, list | tuple) else [] if target is None else [target]
     stripped = (str(one).strip() for one in found)
     inside = (last_section(one, "answer").value if one.endswith("</answer>") else one for one in stripped)
     return [one for one in inside if one]
@@ -83,7 +83,8 @@ def accuracy_by(
 ) -> Reward:
     """Accuracy by your own comparison of (answer, gold), both text, from 0 to 1.
 
-    `readable` is a reader that every gold must satisfy, so that one which cannot be read is told from an answer that is wrong.
+    `readable` is a reader that every gold must satisfy, so that one which cannot be read is told from an answer that is
+    wrong.
     """
     return Reward(name=name, function=Accuracy(same=same, read=read, readable=readable))
 

@@ -25,7 +25,12 @@ _SAME_UNIT = {"$": "dollar", "us$": "dollar", "usd": "dollar", "â‚¬": "euro", "Â
 
 
 def is_close(
-    text: str, gold: str, *, absolute: float = 0.0, relative: float = 0.0, read: Callable[[str], Reading[Quantity]] = quantity
+    text: str,
+    gold: str,
+    *,
+    absolute: float = 0.0,
+    relative: float = 0.0,
+    read: Callable[[str], Reading[Quantity]] = quantity,
 ) -> float:
     """1 if both are numbers and the first is within `absolute`, or `relative` times |gold|, of the second; else 0.
 
@@ -39,9 +44,9 @@ def is_close(
 
 
 def only_quantity(text: str) -> Reading[Quantity]:
-    """The quantity that the text is or boxes, or the only one that a phrase names: "about 23 people". Two different are none.
+    """The quantity that the text is or boxes, or the only one that a phrase names: "about 23 people".
 
-    A phrase has no brackets but round ones: in data and code a number is not what is said.
+    Two different ones are none. A phrase has no brackets but round ones: in data and code a number is not what is said.
     """
     whole = quantity(text)
     if whole.value is not None or len(text) > MAX_ANSWER:
@@ -58,9 +63,9 @@ def only_quantity(text: str) -> Reading[Quantity]:
 def relaxed(text: str, gold: str, *, tolerance: float = 0.05, exact_years: bool = False) -> float:
     """ChartQA's relaxed accuracy (2203.10244): numbers within 5 % of the gold, other answers equal but for case.
 
-    As in the convention, years are numbers like any other, so that 2008 passes for 2020: `exact_years` asks for four-digit
-    whole numbers from 1000 to 2999 to be met exactly. More lenient than float(): thousands, currencies and units are read, and
-    a percentage may be met by its number (`is_close`). A gold of 0 must be met exactly.
+    As in the convention, years are numbers like any other, so that 2008 passes for 2020: `exact_years` asks for
+    four-digit whole numbers from 1000 to 2999 to be met exactly. More lenient than float(): thousands, currencies and
+    units are read, and a percentage may be met by its number (`is_close`). A gold of 0 must be met exactly.
     """
     a, b = quantity(text).value, quantity(gold).value
     if a is None or b is None:

@@ -5,8 +5,9 @@
     >>> token_f1("a tall tree", "the tree"), word_set_f1("[Open Mail]", "open the mail")
     (0.6666666666666666, 0.8)
 
-ROUGE says the same as Google's rouge-score package, with Porter stemming by nltk (the extra `rouge`), for texts up to MAX_TEXT
-characters with words up to MAX_WORD; of longer texts the beginning is compared, and longer words are not stemmed.
+ROUGE says the same as Google's rouge-score package, with Porter stemming by nltk (the extra `rouge`), for texts up to
+MAX_TEXT characters with words up to MAX_WORD; of longer texts the beginning is compared, and longer words are not
+stemmed.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ MAX_TEXT = 50_000  # O characters, some 8,000 words
 MAX_WORD = 64  # O letters; no word that has a stem is longer
 
 _WORD = re.compile(r"[a-z0-9]+")
+_NORMAL = functools.partial(normalise, drop_articles=True)
 
 
 class RougeError(RuntimeError):
@@ -74,7 +76,7 @@ def words(text: str, *, stem: bool = True) -> list[str]:
     return [_stem(word) if len(word) > 3 else word for word in found]
 
 
-def token_f1(text: str, gold: str, *, normal: Callable[[str], str] = functools.partial(normalise, drop_articles=True)) -> float:
+def token_f1(text: str, gold: str, *, normal: Callable[[str], str] = _NORMAL) -> float:
     """SQuAD's F1: words in common, repeats counted, after `normal`; that of two texts without words is 1.
 
     Our normalisation drops articles, too, but leaves numbers whole, where SQuAD's makes "3.5" and "35" the same.
@@ -89,7 +91,7 @@ def token_f1(text: str, gold: str, *, normal: Callable[[str], str] = functools.p
 def word_set_f1(text: str, gold: str, *, parts_count: bool = False) -> float:
     """F1 of the two sets of words, lower-cased and cut at whitespace, without [ and ]; 0 where one side is empty.
 
-    `parts_count` makes it 1 where either side is a single word and one stands in the other ("set" in "settings"): GUI-R1. # C
+    `parts_count` makes it 1 where either side is a single word and one stands in the other ("set" in "settings"). # C GUI-R1
     """
     a, b = (set(side[:MAX_TEXT].translate(_NO_BRACKETS).lower().split()) for side in (text, gold))
     if not a or not b:

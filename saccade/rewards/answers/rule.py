@@ -3,8 +3,8 @@ r"""The rule of a rule-based verifier: whether an answer and the gold say the sa
     >>> says_the_same("The Eiffel tower.", "eiffel tower"), says_the_same("0.5", r"\frac{1}{2}"), says_the_same("not 8", "8")
     (1.0, 1.0, 0.0)
 
-math-verify alone finds a value inside any prose, so that "it cannot be 8" is 8. Here it is asked only where the answer has no
-words but those of the gold and of mathematics.
+math-verify alone finds a value inside any prose, so that "it cannot be 8" is 8. Here it is asked only where the answer
+has no words but those of the gold and of mathematics.
 """
 
 from __future__ import annotations

@@ -49,10 +49,11 @@ def same_normalised(
 def normalise(text: str, *, casefold: bool = True, drop_punctuation: bool = True, drop_articles: bool = False) -> str:
     """The text without what does not matter.
 
-    Always: one form of every letter and width (NFKC), one kind of dash, single spaces. `casefold` makes upper and lower case
-    one. `drop_punctuation` takes out full stops, commas, colons, quotes and brackets, but not those inside or before a number,
-    and makes a space of a hyphen between letters; "3.5" never becomes "35" nor "-5" "5", as in SQuAD's normalisation (# O).
-    `drop_articles` takes out a, an and the. What would vanish altogether stays: "A" and "?" are answers.
+    Always: one form of every letter and width (NFKC), one kind of dash, single spaces. `casefold` makes upper and lower
+    case one. `drop_punctuation` takes out full stops, commas, colons, quotes and brackets, but not those inside or before
+    a number, and makes a space of a hyphen between letters; "3.5" never becomes "35" nor "-5" "5", as in SQuAD's
+    normalisation (# O). `drop_articles` takes out a, an and the. What would vanish altogether stays: "A" and "?" are
+    answers.
 
     >>> normalise("The  ３.５-inch “floppy-disk”!", drop_articles=True)
     '3.5-inch floppy disk'

@@ -18,11 +18,14 @@ from saccade.rewards.judges.judge import Judge, OnFailure, Question, Reply, judg
 from saccade.rewards.judges.quote import quoted
 
 RULES = (
-    "You compare an answer with the reference answer to the same question. Judge the meaning only: wording, order, units that "
-    "are understood and the way a number is written do not matter, nor does whether the reference is true. An answer that "
+    "You compare an answer with the reference answer to the same question. Judge the meaning only: wording, order, units "
+    "that are understood and the way a number is written do not matter, nor does whether the reference is true. An answer that "
     "names several things where one is asked for, or says nothing definite, is wrong."
 )  # O
-_GRADES = {2: "0 if it is wrong, 1 if it means the same.", 3: "0 if it is wrong, 1 if it is right in part, 2 if it means the same."}
+_GRADES = {
+    2: "0 if it is wrong, 1 if it means the same.",
+    3: "0 if it is wrong, 1 if it is right in part, 2 if it means the same.",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +79,8 @@ def verified(
 ) -> Reward:
     """What a judge makes of the answer beside the gold: `tiers` are the values of its verdicts, from wrong to right.
 
-    No answer is 0 without asking. `on_failure` says what a judge that fails means; by default that the rollout leaves its group.
+    No answer is 0 without asking. `on_failure` says what a judge that fails means; by default that the rollout leaves its
+    group.
     """
     verdict = Verdict(tiers=tiers, read=read)
     return judged(name, judge=judge, ask=verdict.ask, read=verdict.value, on_failure=on_failure, best=tiers[-1])
