@@ -382,6 +382,8 @@ def boxed(answer: str, target: str = "7") -> Rollout:
         ("so</think> It is \\boxed{7}.", 0.8),
         ("<think>so \\boxed{7}", 0.0),
         ("<think>so</think> It is 7.", 0.2),
+        ("<think>so</think> <answer> </answer>", 0.0),
+        ("<think></think> It is \\boxed{7}.", 0.8),
         ("", 0.0),
     ],
 )

@@ -40,6 +40,7 @@ ACCURACY_WEIGHT = 0.8  # P epsilon
 FORMAT_WEIGHT = 0.2  # P 1 - epsilon
 
 _NOISE = re.compile(r"\$|\\[A-Za-z]++|\s++")  # C
+_TAG = re.compile(r"</?[A-Za-z_]++>")
 _EXAMPLE = Example(text="<think>6 * 7 is 42.</think>\nSix rows of seven: \\boxed{\\frac{84}{2}}", target="42")
 
 
@@ -80,6 +81,8 @@ class Format:
 
     def __call__(self, rollout: Rollout) -> Score:
         read = THINK_THEN_TEXT.read(f"<think>{rollout.text}" if self.is_prefilled else rollout.text)
+        if read.value is not None and not _TAG.sub("", read.value["after"]).strip():
+            return Score(0.0, "nothing but tags follows the reasoning")
         return Score(float(read.value is not None), read.why or "is think, then text")
 
 
