@@ -33,7 +33,7 @@ def _of_system(name: str, rewards: list[Published]) -> str:
 
 
 def _row(reward: Published) -> str:
-    cells = (f"`{reward.name}`", reward.formula, reward.source, reward.target, reward.released or "the same", reward.changed or "nothing")
+    cells = (f"`{reward.name}`", reward.formula, reward.source, reward.target, reward.released or ("the same" if "C" in reward.source else "none released"), reward.changed or "nothing")
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
