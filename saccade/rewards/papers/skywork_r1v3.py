@@ -7,8 +7,7 @@ language model beside the gold (Qwen2.5-32B-Instruct in the paper), only where t
 only say right more often than either: the run logs how much of the reward came from which (routes "rule", "verified" and
 "none").
 
-No training code was released, only the evaluation's rule, which `as_released` follows. Departs from it, each with its
-reason:
+Departs from the released evaluation's rule (no training code was released), which `as_released` follows:
 - The last box counts with all its braces; there it ends at the first closing one, so that no fraction can be right.
 - Formulas keep their commands and are compared by value; there they are stripped, so that the square root of 2 is 2.
 - Only what follows the reasoning is read, so that a box within the reasoning is no answer.

@@ -14,7 +14,7 @@ the kind of the sample, says how:
 Meeting the reference earns nothing in the open route; only beating it does, and a gap of 5 scores .63, so the routes have
 different scales: the run logs each by itself.
 
-The training code was never released; what the paper leaves open is ours, each with its reason:
+Departs, or fills in what the paper leaves open (its training code was never released), each with its reason:
 - An answer that names two different numbers, letters or values is wrong: naming all would otherwise pay.
 - Prose is not handed to math-verify, which finds any number in it.
 - Of several boxes the first counts.

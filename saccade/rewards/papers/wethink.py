@@ -7,7 +7,7 @@ data["reward"] of the sample, or else its kind, is the data set's own flag and s
     rule     multiple choice and fill-in: the same letter, words, number or formula            0 or 1         I
     model    descriptive: a judge beside the gold, wrong, right in part, right                 0, 0.5 or 1    S; the tiers I
 
-The framework was never published and the paper names no tiers, so most of this is inferred, and what is ours has its reason:
+Departs, or fills in what was never published (the framework, the tiers), each with its reason:
 - A judge that fails, or whose reply cannot be read, leaves the rollout out of its group. A zero would punish it for the
   judge.
 - The judge sees question, gold and answer, and neither picture nor reasoning, which could persuade it.
