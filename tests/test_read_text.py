@@ -216,6 +216,7 @@ def test_choices_among_other_options():
     assert choice("the answer is 13", "1234").value is None
     assert choice("The answer is I think so", "ABCDEFGHI").value is None
     assert choice("answer: k", "abcdefghijk").value == "k"
+    assert choice("i̇", "İJ").value == "İ"  # whose small letter is another in capitals
     assert choice("B", ["a", "b"]).value == "b"  # as written in options
     for options in ("", "Aa", [""], [str(n) for n in range(65)]):
         with pytest.raises(ValueError, match="distinct letters"):
@@ -255,7 +256,7 @@ def test_the_last_part_of_a_very_long_text_is_read():
         ("The answer is no because it is whole", False), ("Is it? Yes.", True), ("yes yes", True), ("_Yes_", True),
         ("there is no dent", None), ("yes/no", None), ("Yes or no", None), ("no, yes", None), ("yes and no", None),
         ("Yes it is. No it is not.", None), ("No. 5 is bad", None), ("nobody", None), ("yes-man", None), ("noyes", None),
-        ("", None), ("maybe", None), ("not", None), ("it could be yes, it could be no.", None),
+        (r"Yes, it looks so at first. \boxed{no}", False), ("", None), ("maybe", None), ("not", None), ("it could be yes, it could be no.", None),
     ],
 )  # fmt: skip
 def test_yes_no(text, value):

@@ -20,7 +20,11 @@ from saccade.rewards.read.latex import boxed
 from saccade.rewards.read.reading import Reading
 
 MAX_OPTIONS = 64  # O
+MAX_WORDS = 2_000  # O characters of an option
 MAX_TEXT = 50_000  # O characters, of which the last are read: an answer stands at the end
+
+
+REACH = 100  # characters; no way of naming a letter is longer
 
 
 def choice(text: str, options: str | Iterable[str] | Mapping[str, str] = "ABCD") -> Reading[str]:
@@ -47,11 +51,16 @@ def choice(text: str, options: str | Iterable[str] | Mapping[str, str] = "ABCD")
 
 
 def yes_no(text: str) -> Reading[bool]:
-    """True for yes, False for no: the word that begins the text or a sentence, else one that stands alone or ends a clause.
+    r"""True for yes, False for no: in the last box, else the word that begins the text or a sentence, else one that ends a clause.
 
     "No dent" is no, but the "no" of "there is no dent" is neither. Yes and no said equally clearly are none.
     """
     text = _cut(text.translate(_WIDE).strip())
+    in_box = boxed(text).then(_verdict)
+    return _verdict(text) if in_box.value is None else in_box
+
+
+def _verdict(text: str) -> Reading[bool]:
     for pattern in (_FIRST_VERDICT, _LATER_VERDICT):
         said = {match["word"].lower() for match in pattern.finditer(text)}
         if len(said) > 1:
@@ -68,7 +77,7 @@ def _choice(text: str, words: Mapping[str, str], ways: tuple[re.Pattern[str], ..
     said = _by_words(_without_label(text, tuple(words)), words)
     if not named:
         return said
-    letter = next(option for option in words if option.upper() in named)
+    letter = next(option for option in words if {option.upper(), option.lower().upper()} & named)
     if said.value not in (None, letter):
         return Reading(None, f"names {letter} with the words of {said.value}")
     return Reading(letter)
@@ -80,11 +89,23 @@ def _cut(text: str) -> str:
 
 def _named(text: str, ways: tuple[re.Pattern[str], ...]) -> Iterator[set[str]]:
     """The letters named in each way, the clearest way first."""
-    alone, *others = ways
+    candidate, alone, *others = ways
     if match := alone.fullmatch(text):
         yield _letters(match)
+    around = _around(text, candidate)
     for way in others:
-        yield set().union(*map(_letters, way.finditer(text)))
+        yield set().union(*(_letters(match) for start, end in around for match in way.finditer(text, start, end)))
+
+
+def _around(text: str, candidate: re.Pattern[str]) -> list[tuple[int, int]]:
+    """Where to look: around what may be a letter, which in long texts is little of it."""
+    around: list[tuple[int, int]] = []
+    for match in candidate.finditer(text):
+        start, end = max(0, match.start() - REACH), match.end() + REACH
+        if around and start <= around[-1][1]:
+            start = around.pop()[0]
+        around.append((start, end))
+    return around
 
 
 def _letters(match: re.Match[str]) -> set[str]:
@@ -93,8 +114,8 @@ def _letters(match: re.Match[str]) -> set[str]:
 
 def _by_words(text: str, words: Mapping[str, str]) -> Reading[str]:
     """The option whose words the text is, but for case, spaces and punctuation around."""
-    text = _LEAD.sub("", text[:2000], count=1)
-    same = [option for option, written in words.items() if _normal(written) and _normal(written) == _normal(text)]
+    said = _normal(_LEAD.sub("", text[:MAX_WORDS], count=1)) if any(words.values()) else ""
+    same = [option for option, written in words.items() if said and said == _normal(written)]
     if len(same) > 1:
         return Reading(None, f"the words are those of {' and '.join(same)}")
     return Reading(same[0]) if same else Reading(None, "no option is named")
@@ -130,7 +151,7 @@ _VERDICT = r"(?:is|are|seems|looks)\s(?:clearly\s|therefore\s|thus\s|then\s)?(?:
 
 @functools.lru_cache(maxsize=64)
 def _ways(options: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
-    """The ways of naming one of these options, the clearest first."""
+    """What may be a letter, and then the ways of naming one of these options, the clearest first."""
     if not 0 < len(options) <= MAX_OPTIONS or len({o.upper() for o in options}) < len(options) or not all(options):
         raise ValueError(f"options are 1 to {MAX_OPTIONS} distinct letters; got {', '.join(options[:8]) or 'none'}")
     either, capital = _either(options), _capital(options)
@@ -140,7 +161,12 @@ def _ways(options: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
         rf"(?P<another>{capital}){_END}(?![)\]*]{{0,3}}{_PREDICATE}))?"
     )
     subject = r"(?:\A|[.!?\n]\s{0,3}|\b(?i:option|choice|letter|answer|so|thus|therefore|hence|that)\s{1,2})[(\[*\"']{0,3}"
+    small_article = "".join({"a", "i"} & {option.lower() for option in options})
     return (
+        re.compile(
+            rf"(?<![A-Za-z0-9_])(?:{either})(?![A-Za-z0-9_])"
+            + (rf"(?<!(?<![A-Za-z0-9_])[{small_article}](?=[ \t]{{1,4}}+[a-z]))" if small_article else "")
+        ),
         re.compile(rf"{_OPEN}{_TYPE}{_OPEN}(?P<letter>{either}){_CLOSE}"),
         re.compile(
             rf"{_SAID}[*_`'\"$(\[{{]{{0,4}}{_TYPE}{letter}{another}"
