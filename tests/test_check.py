@@ -33,7 +33,7 @@ from saccade.rewards.papers.reason_rft import accuracy, format_reward, length_re
 from saccade.rewards.steps import steps_of
 from saccade.run.check import Finding, check
 from saccade.run.check.pictures import picture_part
-from saccade.run.check.probes import BLANKS, FILLED, HALF, HOSTILES, OTHER, PROBES, TAGGED, TAGS, TWICE, wrong_answers
+from saccade.run.check.probes import BLANKS, FILLED, HALF, HOSTILES, OTHER, PROBES, TAGGED, TAGS, TWICE, hostiles_of, wrong_answers
 from saccade.run.check.rewards import gold_texts, reward_findings
 from saccade.run.check.trying import Words, needs
 from saccade.run.evaluate import Evaluation
@@ -162,9 +162,10 @@ def test_one_that_raises_is_named_with_row_and_text():
     assert "must return a finite number" in only(found(is_right, nonsense), "raises").what
     short = Reward(name="short", function=lambda group: [1.0], scope="group")
     assert "one value per sibling" in only(found(is_right, short), "raises").what
-    hostile_only = Reward(name="brackets", function=lambda r: json.loads("1" if r.text[:1] != "[" else r.text) and is_right(r))
+    hostile_only = Reward(name="brackets", function=lambda r: json.loads("1" if r.text[:2] != "[[" else r.text) and is_right(r))
     one = only(found(hostile_only), "raises")
-    assert one.rows == (f"row-{list(HOSTILES).index('nested brackets')}",) and "nested brackets" in one.what
+    assert one.rows == tuple(s.id for i, s in enumerate(SAMPLES) if "nested brackets" in hostiles_of(i, rows=12))
+    assert "on hostile text (nested brackets)" in one.what and "RecursionError" in one.what
 
 
 def test_watched_rewards_must_not_raise_and_need_no_best():
@@ -299,15 +300,18 @@ def test_gold_answers_come_from_the_recipe_the_solution_or_the_likeliest_form():
 
 
 def test_wrong_answers_keep_the_form_and_never_equal_the_gold():
-    texts = wrong_answers("<think>3+4=7</think><answer>7</answer>", other="<answer>2</answer>", number=0)
+    texts = wrong_answers("<think>3+4=7</think><answer>7</answer>", other="<answer>2</answer>", hostile=["a huge number"])
     assert texts[TAGS] == "<think></think><answer></answer>" and texts[FILLED] == "<think>...</think><answer>...</answer>"
     assert texts[BLANKS] == "<think> \n</think> \n<answer> \n</answer>" and texts[OTHER] == "<answer>2</answer>"
-    assert texts[TAGGED].count("9" * 5000) == 2 and texts[HALF] == "<think>3+4=7</think"
-    boxes = wrong_answers('```json\n[{"bbox": [1, 2.5], "label": "car", "ok": true}]\n```', other=None, number=0)
+    assert texts[f"{TAGGED} (a huge number)"].count("9" * 5000) == 2 and texts[HALF] == "<think>3+4=7</think"
+    boxes = wrong_answers('```json\n[{"bbox": [1, 2.5], "label": "car", "ok": true}]\n```', other=None, hostile=["a huge number"])
     assert boxes[FILLED] == '```json\n[{"bbox": [0, 0], "label": "", "ok": false}]\n```'
-    assert wrong_answers(r"so \boxed{\frac{1}{2}}", other=None, number=0)[TAGS] == r"\boxed{}"
-    assert all(text.strip() for text in wrong_answers("", other=None, number=0).values())
+    assert wrong_answers(r"so \boxed{\frac{1}{2}}", other=None, hostile=["a huge number"])[TAGS] == r"\boxed{}"
+    assert all(text.strip() for text in wrong_answers("", other=None, hostile=["a huge number"]).values())
     assert set(texts) <= set(PROBES)
+    for rows in (1, 2, 5, 13, 14, 15, 40):
+        met = [name for row in range(rows) for name in hostiles_of(row, rows=rows)]
+        assert set(met) == set(HOSTILES) and len(met) <= 2 * max(rows, len(HOSTILES))
 
 
 def test_words_stand_for_a_tokenizer():

@@ -115,7 +115,7 @@ def _as_stored(picture: Picture) -> tuple[str, bool]:
 def _of_sizes(seen: Mapping[Key, Seen], places: Places) -> Iterator[Finding]:
     """Pictures that are too small, large or long to be seen well."""
     kinds = (
-        ("small", lambda w, h: min(w, h) < LEAST_SIDE, f"less than {LEAST_SIDE} pixels high or wide", "a model sees next to nothing"),
+        ("small", lambda w, h: min(w, h) < LEAST_SIDE, f"under {LEAST_SIDE} pixels high or wide", "a model sees next to nothing"),
         ("large", lambda w, h: w * h > MOST_PIXELS, f"more than {MOST_PIXELS // 10**6} megapixels", "shrink them once, on disk"),
         ("shape", lambda w, h: max(w, h) > MOST_ASPECT * min(w, h), f"over {MOST_ASPECT} times as long as wide", "cut them"),
     )
@@ -125,7 +125,8 @@ def _of_sizes(seen: Mapping[Key, Seen], places: Places) -> Iterator[Finding]:
             sizes = sorted({seen[key].size for key in keys}, key=lambda size: size[0] * size[1])
             first = "x".join(map(str, sizes[0] if kind == "small" else sizes[-1]))
             rows = _rows(keys, places)
-            yield Finding(level="warning", kind=kind, what=f"pictures {what}, such as {first}", rows=rows, of=len(seen), advice=advice)
+            what = f"pictures {what}, such as {first}"
+            yield Finding(level="warning", kind=kind, what=what, rows=rows, of=len(seen), advice=advice)
 
 
 def _of_content(seen: Mapping[Key, Seen], places: Places) -> Iterator[Finding]:
@@ -138,7 +139,12 @@ def _of_content(seen: Mapping[Key, Seen], places: Places) -> Iterator[Finding]:
             "pictures lose something as RGB (transparency, or more than 8 bits)",
             "save them as RGB the way they should look",
         ),
-        ("note", lambda one: one.is_turned, "pictures are turned upright by their EXIF tag", "gold boxes must count in the turned picture"),
+        (
+            "note",
+            lambda one: one.is_turned,
+            "pictures are turned upright by their EXIF tag",
+            "gold boxes must count in the turned picture",
+        ),
     )
     for level, is_so, what, advice in kinds:
         keys = [key for key, one in seen.items() if is_so(one)]
@@ -186,7 +192,8 @@ def _leaks(
     near = near_pairs(_joined(left, seen), _joined(right, seen))
     if near:
         pairs = tuple(f"{shown[left[i]][0]} ~ {held_out[right[j]][0]}" for i, j, _ in near)
-        what = f"{name} shows pictures that look like ones that are trained on ({near[0].distance} of {SIDE**2} bits apart at the nearest)"
+        apart = f"{near[0].distance} of {SIDE**2} bits apart at the nearest"
+        what = f"{name} shows pictures that look like ones that are trained on ({apart})"
         advice = "look at these pairs; take copies out of training"
         yield Finding(level="warning", kind="near", what=what, rows=pairs, of=len(held_out), advice=advice)
 

@@ -47,7 +47,8 @@ def _lines(finding: Finding, part: Part, width: int) -> list[str]:
         tail.append(f"{of}: {listed(finding.rows)}")
     if finding.level == "note":  # on one line, as nothing need be done
         of = f" ({finding.count:,} of {finding.of:,}, such as {finding.rows[0]})" if finding.rows else ""
-        return _wrapped(f"{finding.level:7}  ", where + finding.what + of + (f"; {finding.advice}" if finding.advice else ""), width)
+        advice = f"; {finding.advice}" if finding.advice else ""
+        return _wrapped(f"{finding.level:7}  ", where + finding.what + of + advice, width)
     for text in tail:
         lines += _wrapped(" " * 9, text, width)
     if finding.advice:

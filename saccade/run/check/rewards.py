@@ -13,7 +13,7 @@ import numpy as np
 from saccade.core.reward import Reward, Rewards, Term
 from saccade.core.sample import Sample
 from saccade.run.check.findings import Finding
-from saccade.run.check.probes import AGAIN, EMPTY_HANDED, GOLD, HALF, HOSTILE, OTHER, TAGGED, TWICE, hostile, wrong_answers
+from saccade.run.check.probes import AGAIN, EMPTY_HANDED, GOLD, HALF, OTHER, PROBES, TWICE, columns_of, hostiles_of, wrong_answers
 from saccade.run.check.trying import Failure, Row, Tried, Words, needs, try_rows
 from saccade.run.records import plain
 
@@ -25,7 +25,13 @@ CHUNK = 256  # rows whose rollouts exist at a time
 
 
 def reward_findings(
-    rewards: Rewards, samples: Sequence[Sample], golds: Sequence[str | None], *, seed: int, is_trained: bool = True, watched: Sequence[Reward] = ()
+    rewards: Rewards,
+    samples: Sequence[Sample],
+    golds: Sequence[str | None],
+    *,
+    seed: int,
+    is_trained: bool = True,
+    watched: Sequence[Reward] = (),
 ) -> list[Finding]:
     """What is wrong with a sum of rewards on these samples, whose gold answers are `golds`.
 
@@ -150,9 +156,10 @@ async def _tried(
             gold, other = golds[place], others[place]
             texts = {} if gold is None else {GOLD: gold, AGAIN: gold}
             if not only_gold:
-                texts |= wrong_answers(gold, other=None if other is None else golds[other], number=place)
+                attacks = hostiles_of(place, rows=len(samples))
+                texts |= wrong_answers(gold, other=None if other is None else golds[other], hostile=attacks)
             rollouts = {probe: words.rollout(samples[place], text) for probe, text in texts.items()}
-            rows.append(Row(sample=samples[place], rollouts=rollouts, hostile=hostile(place)))
+            rows.append(Row(sample=samples[place], rollouts=rollouts))
         for found in table:
             await try_rows(found, rows, first=start, words=words)
     return table
@@ -254,13 +261,14 @@ def _of_wrong(
 def _hacked(name: str, terms: Sequence[Tried], probe: str, ids: Sequence[str]) -> Finding | None:
     """A finding where each of these terms gives this probe full marks, on rows where the gold answer earns them."""
     asked = np.logical_and.reduce([found.tried(probe) & ~np.isnan(found.best_R) for found in terms])
-    full = asked & np.logical_and.reduce([found.is_full(probe) for found in terms])
+    full_RQ = np.logical_and.reduce([found.is_full(probe) for found in terms])
+    full = asked & full_RQ.any(axis=1)
     if not full.any():
         return None
     share = full.sum() / asked.sum()
     level, advice = "error", "a policy will find this; make the reward ask for the answer itself"
-    attack = f" ({hostile(int(np.flatnonzero(full)[0]))})" if probe in (HOSTILE, TAGGED) else ""
-    what = f"{name}: {probe}{attack} earns full marks"
+    first = PROBES[columns_of(probe)[int(np.argwhere(full_RQ)[0, 1])]]
+    what = f"{name}: {first} earns full marks"
     if probe == OTHER:
         advice = "the reward does not tell a right answer from a wrong one" if share > LUCK else "by tolerance or synonyms, perhaps"
         level = "error" if share > LUCK else "note"

@@ -21,7 +21,7 @@ from saccade.core.reward import Reward, RewardError
 from saccade.core.rollout import Group, Rollout, Score, Stop
 from saccade.core.sample import Sample
 from saccade.rewards.judges import Judged, Rule
-from saccade.run.check.probes import AGAIN, EMPTY, GOLD, PROBES
+from saccade.run.check.probes import AGAIN, EMPTY, GOLD, PROBES, columns_of
 
 OFFERED = frozenset({"progress", "pieces"})  # what a check can offer of what a stage offers
 PATIENCE = 60.0  # seconds that a reward may take for one answer
@@ -33,11 +33,10 @@ _WORD = re.compile(r"\s*\S+|\s+")
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A sample and its probes as rollouts, by name; `hostile` names the hostile text among them."""
+    """A sample and its probes as rollouts, by name."""
 
     sample: Sample
     rollouts: Mapping[str, Rollout]
-    hostile: str
 
 
 @dataclass(frozen=True)
@@ -91,12 +90,12 @@ class Tried:
         return self.value_RQ[:, PROBES.index(probe)]
 
     def tried(self, probe: str) -> np.ndarray:
-        """[R] whether the reward answered about that probe."""
-        return self.was_tried_RQ[:, PROBES.index(probe)]
+        """[R] whether the reward answered about that probe, of hostile texts about one."""
+        return self.was_tried_RQ[:, columns_of(probe)].any(axis=1)
 
     def is_full(self, probe: str) -> np.ndarray:
-        """[R] whether it gave its best."""
-        return self.value_RQ[:, PROBES.index(probe)] >= self.best_R - 1e-6
+        """[R, texts] whether it gave its best; of hostile texts there are several."""
+        return self.value_RQ[:, columns_of(probe)] >= self.best_R[:, None] - 1e-6
 
     def _note(self, row: int, probe: str, score: Score) -> None:
         self.was_tried_RQ[row, PROBES.index(probe)] = True
@@ -222,7 +221,6 @@ async def _scores(found: Tried, row: Row, probes: Sequence[str], **offered: Any)
     """One score each; none where the reward raised, which is noted."""
     group = Group(sample=row.sample, rollouts=tuple(row.rollouts[probe] for probe in probes))
     text = "a group of answers" if len(probes) > 1 else probes[0]
-    text += f" ({row.hostile})" if "hostile" in text else ""
     try:
         scores, process, clock = await _timed(found.reward, group, **offered)
         if max(process, clock) > LONG:  # once more: it may have loaded a library
