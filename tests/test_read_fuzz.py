@@ -404,8 +404,8 @@ WRAPS = [
     "{}", "[{}", "[{}]", "['{}']", "[[[[{}]", "{{\"a\": '{}", "```json\n[{}]\n```", "<think>{}</answer>", "<think>{}</think><answer>{}</answer>",
     "<tool_call>{{\"name\": \"a\", 'b': [{}</tool_call>", "\\boxed{{{}}}", "f({}",
 ]  # fmt: skip
-SHORT, LONG = 20_000, 1_000_000
-WORST = 4  # the units and wraps, the slowest of the short ones, that a reader gets a megabyte of
+SHORT, LONG = 5_000, 1_000_000
+WORST = 3  # the units and wraps, the slowest of the short ones, that a reader gets a megabyte of
 
 
 @pytest.mark.parametrize("name", NAMES)

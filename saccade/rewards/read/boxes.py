@@ -156,7 +156,7 @@ _CORNERS = re.compile(
     rf"(?=[(<])(?:<\|object_ref_start\|>([^<]*+)<\|object_ref_end\|>\s*+)?(?:<\|box_start\|>\s*+)?{_TWO}\s*+,?\s*+{_TWO}"
 )
 _PLACE = re.compile(
-    rf"{_TWO}|<point\b(?=[^<>]*?\bx=[\"']?{_NUM}(?![\w.]))(?=[^<>]*?\by=[\"']?{_NUM}(?![\w.]))"
+    rf"{_TWO}|<point\b(?=[^<>]*?\sx=[\"']?{_NUM}(?![\w.]))(?=[^<>]*?\sy=[\"']?{_NUM}(?![\w.]))"
     rf"|<point>\s*+[\[(]?\s*+{_NUM}(?:\s*+,\s*+|\s++){_NUM}\s*+[\])]?\s*+</point>"
 )
 

@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import NamedTuple
+
+MAX_CALLS = 10_000  # O
 
 _CALL = re.compile(
     r"(?<!\w)(?P<func>\w++)\("
@@ -28,5 +31,8 @@ class Call(NamedTuple):
 
 
 def calls(text: str) -> list[Call]:
-    """Every func(object_id, value) in the text, in order, repeats included; spaces and quotes are optional."""
-    return [Call(**match.groupdict()) for match in _CALL.finditer(text)]
+    """Every func(object_id, value) in the text, in order, repeats included; spaces and quotes are optional.
+
+    The first 10,000 of them: no answer has more, and text of nothing else must not take its time.
+    """
+    return [Call(*match.groups()) for match in itertools.islice(_CALL.finditer(text), MAX_CALLS)]

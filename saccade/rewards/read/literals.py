@@ -28,7 +28,7 @@ from saccade.rewards.read.reading import Reading
 
 MAX_DEPTH = 64  # O brackets inside each other
 MAX_NUMBER = 64  # O characters of one number
-MAX_PARTS = 20_000  # O values, keys, escapes and openings that our parser tries in one text; a long answer has some hundred
+MAX_PARTS = 10_000  # O values, keys, escapes and openings that our parser tries in one text; a long answer has some hundred
 MAX_FENCES = 64  # O markdown fences that are searched before the text as a whole
 
 
@@ -173,7 +173,8 @@ class _Search:
         self.why = ""  # of the first container that broke
         self.parts = parts
         self._vain = len(text) + 2_000  # O characters, read to the end for a quotation mark that is not there
-        self._vain_fast = -1 if _UNSAFE.search(text) else len(text) + 3_000  # the same of the C parser
+        is_safe = text.count("[") + text.count("{") < MAX_PARTS and not _UNSAFE.search(text)
+        self._vain_fast = len(text) + 3_000 if is_safe else -1  # the same of the C parser
         self._whole: list[Standing] = []
 
     @property
