@@ -438,6 +438,18 @@ def test_skywork_says_who_said_right(answer, verdict, value, route):
     assert len(asked) == (route != "rule")
 
 
+def test_skywork_the_verifier_reads_answers_that_no_rule_can():
+    unboxed = attempt("<think>seven or eight</think> It is seven.", "7")
+    seen = []
+
+    def reply(question: Question) -> dict:
+        seen.append(question.messages[-1].text)
+        return {"verdict": 1}
+
+    assert value_of(skywork_r1v3.accuracy(judge=judge_that(reply)), unboxed) == 1
+    assert "| It is seven." in seen[0] and "eight" not in seen[0]
+
+
 def test_skywork_a_verifier_that_fails_leaves_only_the_rules_yes():
     accuracy = skywork_r1v3.accuracy(judge=judge_that(JudgeFailed("down")))
     assert value_of(accuracy, boxed("7")) == 1
