@@ -47,7 +47,7 @@ def name_of(one: Published) -> str:
 def score_of(term: Reward, rollout) -> Score:
     group = Group(sample=rollout.sample, rollouts=(rollout, rollout))
 
-    async def ask(*_):
+    async def ask(*_, **__):
         return "Hacking Sample"
 
     (scored,) = asyncio.run(weighted((term, 1.0)).score([group], progress=1.0, pieces=lambda token_T: [""] * len(token_T), ask=ask))
