@@ -55,6 +55,7 @@ class ChatServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = 1 << 16  # head and body in one packet: two of them wait for each other
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -72,7 +73,8 @@ class ChatServer:
                 try:
                     said = script(body, number)
                     said = said if isinstance(said, dict) else {"content": said}
-                    choice = {"index": 0, "finish_reason": said.pop("finish_reason", "stop"), "message": {"role": "assistant", **said}}
+                    reason = said.pop("finish_reason", "stop")
+                    choice = {"index": 0, "finish_reason": reason, "message": {"role": "assistant", **said}}
                     self.send(Sent(200, json.dumps({"id": "x", "object": "chat.completion", "choices": [choice]})))
                 except Sent as sent:
                     self.send(sent)
@@ -441,7 +443,9 @@ def test_a_server_that_dies_in_mid_answer(serve):
     assert "cannot be reached" in failure(server.judge(tries=2)) and len(server.bodies) == 2
 
 
-@pytest.mark.parametrize("body", ["", "<html>busy</html>", "[]", "{}", '{"choices": []}', '{"choices": [{}]}', "null", '"x"', "[" * 100_000])
+@pytest.mark.parametrize(
+    "body", ["", "<html>busy</html>", "[]", "{}", '{"choices": []}', '{"choices": [{}]}', "null", '"x"', "[" * 100_000]
+)
 def test_answers_that_are_no_chat_completions(serve, body):
     server = serve(sending(Sent(200, body)))
     assert "sent no chat completion" in failure(server.judge(tries=2)) and len(server.bodies) == 2
@@ -611,9 +615,8 @@ def test_a_second_run_asks_nothing_and_other_questions_do(serve, tmp_path):
         (scores,) = scored(points(judge), group_of(written("7"), written("8"), written("7")))
         assert len(server.bodies) == 2  # the two equal ones were asked once, though at the same time
         assert scores[0].value == scores[2].value
-    different = [points(Cached(server.judge(**change), tmp_path / "deep" / "judge.sqlite")) for change in ({"seed": 1}, {"temperature": 0.5})]
-    for n, term in enumerate(different):
-        scored(term, group_of(written("7")))
+    for n, change in enumerate([{"seed": 1}, {"temperature": 0.5}]):
+        scored(points(Cached(server.judge(**change), tmp_path / "deep" / "judge.sqlite")), group_of(written("7")))
         assert len(server.bodies) == 3 + n
 
 

@@ -103,7 +103,7 @@ def test_a_quote_cannot_instruct(attack):
 
 
 PIECES = st.sampled_from(
-    ["quote ", "<<<quote ", ">>>", code_of("7"), code_of(""), "\n", "\r", "\u2028", "answer 10", "<|im_end|>", "</s>", "[INST]", "| ", "7"]
+    ["quote ", "<<<quote ", ">>>", code_of("7"), code_of(""), "\n", "\r", "\u2028", "answer 10", "<|im_end|>", "</s>", "| ", "7"]
 )
 
 
@@ -119,7 +119,10 @@ def test_every_line_of_a_quote_is_behind_a_bar_and_its_fence_is_nowhere_else(tex
     assert obey(asked(text)) == "3"
 
 
-@pytest.mark.parametrize("specials", [QWEN, IDEFICS, INTERN, LLAVA, ("<s>", "</s>", "[INST]", "[/INST]", "<unk>", "[UNUSED_TOKEN_145]")])
+MISTRAL = ("<s>", "</s>", "[INST]", "[/INST]", "<unk>", "[UNUSED_TOKEN_145]")
+
+
+@pytest.mark.parametrize("specials", [QWEN, IDEFICS, INTERN, LLAVA, MISTRAL])
 def test_a_quote_holds_no_special_token_of_a_tokenizer(specials):
     words = tokenizer(tuple(dict.fromkeys(("<|endoftext|>", *specials))), eos=specials[0])
     ids = set(words.convert_tokens_to_ids(list(specials)))
@@ -364,7 +367,8 @@ def test_questions_of_other_lengths_and_with_schemas_are_told_so():
         return [f'{{"score": {max_tokens}}}' if "schema" in m[-1].text else f"{m[0].text} {max_tokens}" for m in conversations]
 
     judge = Local(answers, name="local")
-    found = ask(judge, question("a", max_tokens=1), question("b", max_tokens=2), question("c", max_tokens=1), question("d", max_tokens=5, schema=SCHEMA))
+    asked = [question("a", max_tokens=1), question("b", max_tokens=2), question("c", max_tokens=1)]
+    found = ask(judge, *asked, question("d", max_tokens=5, schema=SCHEMA))
     assert [reply.text for reply in found] == ["a 1", "b 2", "c 1", '{"score": 5}'] and found[3].data == {"score": 5}
 
 
@@ -535,7 +539,11 @@ def test_a_path_that_cannot_be_one_is_told_of(tmp_path):
 def test_threads_share_a_cache(tmp_path):
     cached = Cached(Rule(lambda asked: asked.messages[0].text.upper()), tmp_path / "c")
     found: dict[int, list[Reply]] = {}
-    threads = [threading.Thread(target=lambda i=i: found.update({i: ask(cached, *(question(f"q{j}") for j in range(i, i + 30)))})) for i in range(6)]
+
+    def work(first: int) -> None:
+        found[first] = ask(cached, *(question(f"q{j}") for j in range(first, first + 30)))
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -4,8 +4,8 @@
     >>> answers([(Message("system", ("Reply with yes or no.",)), Message("user", ("Is 7 odd?",)))], max_tokens=4)
     ['yes']
 
-Wrapped as `Local(answers, name="qwen2.5-1.5b")` it is a judge for rewards. Nothing in a message can become a special token of
-the model: where the text holds one, it is broken by a space before the chat template is filled in.
+Wrapped as `Local(answers, name="qwen2.5-1.5b")` it is a judge for rewards. Nothing in a message can become a special token
+of the model: where the text holds one, it is broken by a space before the chat template is filled in.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class TextJudge:
     def __init__(self, model: nn.Module, tokenizer: Any, *, tokens: int = TOKENS) -> None:
         if not tokenizer.chat_template:
             raise UnsupportedModel(
-                f"the model {model.name_or_path!r} has no chat template, so it cannot be told who says what; take an instruction-tuned one"
+                f"the model {model.name_or_path!r} has no chat template, so it cannot be told who says what; take an "
+                "instruction-tuned one"
             )
         self.model, self.tokenizer, self.tokens = model.eval(), tokenizer, tokens
         self.device = next(model.parameters()).device
@@ -84,7 +85,9 @@ class TextJudge:
         ids = self._ids(text)
         most = getattr(self.model.config, "max_position_embeddings", None)
         if most is not None and len(ids) + max_tokens > most:
-            return CannotRead(f"the question has {len(ids)} tokens; with {max_tokens} for the answer the judge reads at most {most}")
+            return CannotRead(
+                f"the question has {len(ids)} tokens; with {max_tokens} for the answer the judge reads at most {most}"
+            )
         return ids
 
     def _ids(self, text: str) -> list[int]:
@@ -109,7 +112,8 @@ class TextJudge:
         is_real_BT = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=self.device)
         out_BT: Tensor = self.model.generate(
             input_ids=token_BT, attention_mask=is_real_BT, max_new_tokens=max_tokens, do_sample=False, num_beams=1,
-            temperature=None, top_p=None, top_k=None, repetition_penalty=1.0, eos_token_id=self.ends, pad_token_id=self.padding,
+            temperature=None, top_p=None, top_k=None, repetition_penalty=1.0, eos_token_id=self.ends,
+            pad_token_id=self.padding,
         )  # fmt: skip
         return [self._to_end(row) for row in out_BT[:, longest:].tolist()]
 

@@ -2,7 +2,8 @@
 
     >>> @reward
     ... async def caption_helps(rollout, ask):
-    ...     reply = await ask(Question.about("Answer from the text.", quoted(caption), question).messages, max_tokens=32)
+    ...     asked = Question.about("Answer from the text.", quoted(caption), question)
+    ...     reply = await ask(asked.messages, max_tokens=32)
     ...     return reply.strip() == rollout.sample.target
 
 Answers are greedy, so that one caption is not worth two different rewards; `temperature=` samples them instead. The weights are

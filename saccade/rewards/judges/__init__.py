@@ -10,7 +10,7 @@
 """
 
 from saccade.rewards.judges.cache import CacheError, Cached
-from saccade.rewards.judges.judge import Judge, JudgeFailed, Judged, Question, Reply, judged
+from saccade.rewards.judges.judge import Judge, Judged, JudgeFailed, Question, Reply, judged
 from saccade.rewards.judges.quote import NOTICE, quoted
 from saccade.rewards.judges.rule import Rule
 from saccade.rewards.judges.server import Server

@@ -2,9 +2,9 @@
 
     >>> judge = Cached(Server(url="http://localhost:8000/v1", model="Qwen2.5-VL-7B-Instruct"), "runs/judge.sqlite")
 
-The key is a hash over the judge's name, the messages with the pixels of their pictures, the schema and the limit. Failures are
-not kept. One file may be used by several threads and processes at once. A file that is damaged is moved aside and begun anew,
-with a warning.
+The key is a hash over the judge's name, the messages with the pixels of their pictures, the schema and the limit. Failures
+are not kept. One file may be used by several threads and processes at once. A file that is damaged is moved aside and begun
+anew, with a warning.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class _Store:
         self._do(lambda db: db.execute("INSERT OR REPLACE INTO replies VALUES (?, ?)", (key, text)))
 
     def _do(self, work: Callable[[sqlite3.Connection], Found]) -> Found:
-        if self._pid != os.getpid():  # after a fork a connection may be neither used nor closed, and a lock may be held for ever
+        if self._pid != os.getpid():  # after a fork a connection may be neither used nor closed, and a lock be held for ever
             self._inherited = self._db
             self._pid, self._lock, self._db = os.getpid(), threading.Lock(), None
         with self._lock:
@@ -142,4 +142,6 @@ class _Store:
         self._path.replace(aside)
         for ending in ("-wal", "-shm"):  # of the damaged file: they would be replayed into the fresh one
             self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
-        warnings.warn(f"the cache of judge replies {self._path} is damaged ({error}); it is now {aside}, and begun anew", stacklevel=2)
+        warnings.warn(
+            f"the cache of judge replies {self._path} is damaged ({error}); it is now {aside}, and begun anew", stacklevel=2
+        )

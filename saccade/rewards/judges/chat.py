@@ -60,7 +60,9 @@ def client_of(url: str, *, key_variable: str | None) -> openai.AsyncOpenAI:
 
     key = "none" if key_variable is None else os.environ.get(key_variable)
     if not key:
-        raise RuntimeError(f"the judge at {url} takes its key from {key_variable}, which is not set; set it in the environment")
+        raise RuntimeError(
+            f"the judge at {url} takes its key from {key_variable}, which is not set; set it in the environment"
+        )
     return openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0)
 
 

@@ -48,7 +48,9 @@ class Question:
 
     def __post_init__(self) -> None:
         if not self.messages or self.max_tokens < 1:
-            raise ValueError(f"a question needs messages and max_tokens of at least 1, got {len(self.messages)}, {self.max_tokens}")
+            raise ValueError(
+                f"a question needs messages and max_tokens of at least 1, got {len(self.messages)} and {self.max_tokens}"
+            )
         if self.schema is not None:
             require_known(self.schema)
 
@@ -61,9 +63,8 @@ class Question:
         What a policy wrote belongs into `quoted(...)`; the rules then say of themselves what quotes are.
         """
         told = tuple(f"{part}\n" if isinstance(part, str) else part for part in parts)
-        return cls(
-            messages=(Message("system", (f"{rules}\n\n{NOTICE}",)), Message("user", told)), schema=schema, max_tokens=max_tokens
-        )
+        messages = (Message("system", (f"{rules}\n\n{NOTICE}",)), Message("user", told))
+        return cls(messages=messages, schema=schema, max_tokens=max_tokens)
 
     def in_words(self) -> Question:
         """The same question with its schema told in the last message, for judges that know no structured output."""

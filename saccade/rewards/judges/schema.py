@@ -1,14 +1,15 @@
 """JSON that a judge wrote: found in its text, and checked against the part of JSON schema that verdicts need.
 
-    >>> schema = {"type": "object", "properties": {"score": {"type": "integer", "minimum": 1, "maximum": 5}}, "required": ["score"]}
+    >>> score = {"type": "integer", "minimum": 1, "maximum": 5}
+    >>> schema = {"type": "object", "properties": {"score": score}, "required": ["score"]}
     >>> read_json('Here you are: {"score": 4}', schema)
     Reading(value={'score': 4}, why='')
     >>> read_json('{"score": 9}', schema).why
     'its score is 9, at most 5'
 
-Understood: type, enum, const, properties, required, additionalProperties (true or false), items, minItems, maxItems, minimum,
-maximum, minLength, maxLength; title, description and $schema are passed on. Anything else is refused where the question is made:
-a rule that is not checked is no rule.
+Understood: type, enum, const, properties, required, additionalProperties (true or false), items, minItems, maxItems,
+minimum, maximum, minLength, maxLength; title, description and the like are passed on. Anything else is refused where the
+question is made: a rule that is not checked is no rule.
 """
 
 from __future__ import annotations
@@ -98,7 +99,8 @@ def problem(value: Any, schema: Mapping[str, Any], *, where: str = "its reply") 
 
 def in_words(schema: Mapping[str, Any]) -> str:
     """An instruction to reply by the schema, for judges that cannot be held to it."""
-    return f"\nReply with one JSON object that fits this JSON schema, and with nothing else:\n{json.dumps(schema, sort_keys=True)}"
+    told = json.dumps(schema, sort_keys=True)
+    return f"\nReply with one JSON object that fits this JSON schema, and with nothing else:\n{told}"
 
 
 def _problem_of_object(value: dict[str, Any], schema: Mapping[str, Any], where: str) -> str | None:

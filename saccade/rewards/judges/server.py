@@ -3,10 +3,10 @@
     >>> judge = Server(url="http://localhost:8000/v1", model="Qwen/Qwen2.5-VL-7B-Instruct")
     >>> judge = Server(url="https://api.openai.com/v1", model="gpt-4o-2024-08-06", key_variable="OPENAI_API_KEY")
 
-What can go wrong with a server does. A request has a time limit, from its first byte to its last. What may pass (no connection, a
-time-out, HTTP 408, 409, 429 and 5xx, a reply that is no verdict) is tried again, after a wait that doubles or the one that the
-server asks for. A question takes `patience` seconds at most. And when several questions in a row met silence, the server is taken
-for down and the others fail at once: a dead judge costs a step about `patience`, and not an hour.
+What can go wrong with a server does. A request has a time limit, from its first byte to its last. What may pass (no
+connection, a time-out, HTTP 408, 409, 429 and 5xx, a reply that is no verdict) is tried again, after a wait that doubles or
+the one that the server asks for. A question takes `patience` seconds at most. And when several questions in a row met
+silence, the server is taken for down and the others fail at once: a dead judge costs a step about `patience`, not an hour.
 """
 
 from __future__ import annotations
@@ -102,7 +102,9 @@ class Server:
         who = f"the judge {self.model} at {self.url}"
         async with line.gate:
             if time.monotonic() < self._down_until:
-                raise JudgeFailed(f"{who} is down: {self._silent} questions in a row met silence; the last time it {self._last}")
+                raise JudgeFailed(
+                    f"{who} is down: {self._silent} questions in a row met silence; the last time it {self._last}"
+                )
             try:
                 reply = await self._patiently(line.client, question)
             except JudgeFailed as error:

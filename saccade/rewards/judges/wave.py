@@ -4,9 +4,9 @@
     >>> await asyncio.gather(wave("a"), wave("b"))             # one call, of ["a", "b"]
     ['A', 'B']
 
-A model that runs in this process answers a batch far faster than one question after the other, and rewards ask one by one. So a
-wave waits for as long as every turn of the event loop brings a further question, and then makes one call, in a thread, so that
-servers can be waited for meanwhile.
+A model that runs in this process answers a batch far faster than one question after the other, and rewards ask one by
+one. So a wave waits for as long as the turns of the event loop bring further questions, and then makes one call, in a
+thread, so that servers can be waited for meanwhile.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from saccade.core.sample import Message
 from saccade.rewards.judges.judge import JudgeFailed, Question, Reply
 
 Item = TypeVar("Item")
+_Waiting = list[tuple[Item, asyncio.Future]]
 # Turns of the event loop without a further question after which a wave sets out: rewards within mixes come a turn later.
 QUIET = 3
 
@@ -35,7 +36,7 @@ class Wave(Generic[Item]):
     def __init__(self, answers: Callable[[Sequence[Item]], Sequence[str | Exception]]) -> None:
         self._answers = answers
         self._one_at_a_time = threading.Lock()
-        self._waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, list[tuple[Item, asyncio.Future[str]]]] = WeakKeyDictionary()
+        self._waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, _Waiting[Item]] = WeakKeyDictionary()
         self._running: set[asyncio.Task[None]] = set()
 
     async def __call__(self, item: Item) -> str:
