@@ -151,9 +151,10 @@ def _says_none(text: str) -> bool:
 
 
 _NUM = r"([+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++))"
-_TWO = rf"\(\s*+{_NUM}\s*+,\s*+{_NUM}\s*+\)"
+_REST = rf"\s*+{_NUM}\s*+,\s*+{_NUM}\s*+\)"  # of (x, y)
+_TWO = rf"\({_REST}"
 _CORNERS = re.compile(
-    rf"(?=[(<])(?:<\|object_ref_start\|>([^<]*+)<\|object_ref_end\|>\s*+)?(?:<\|box_start\|>\s*+)?{_TWO}\s*+,?\s*+{_TWO}"
+    rf"(?:\(|<\|object_ref_start\|>([^<]*+)<\|object_ref_end\|>\s*+(?:<\|box_start\|>\s*+)?\(){_REST}\s*+,?\s*+{_TWO}"
 )
 _PLACE = re.compile(
     rf"{_TWO}|<point\b(?=[^<>]*?\sx=[\"']?{_NUM}(?![\w.]))(?=[^<>]*?\sy=[\"']?{_NUM}(?![\w.]))"
