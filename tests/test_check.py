@@ -21,7 +21,6 @@ from saccade.algo.named import grpo
 from saccade.cli import main
 from saccade.core.picture import Picture
 from saccade.core.reward import Reward, Rewards, reward, weighted
-from saccade.core.rollout import Score
 from saccade.core.sample import BadRow, Message, Sample, Task
 from saccade.data.duplicates import appearances, near_pairs
 from saccade.policy.spec import LoRA, ModelSpec, Optimization, Sampling
