@@ -314,10 +314,10 @@ def test_a_percent_is_its_value_and_its_share():
 def test_quantities():
     text = "from -3 to +4.5, then 7-3 and x-2, .5 and 1e2; (1)-2 v1.2"
     assert [found.value for found in quantities(text)] == [-3, 4.5, 7, 3, 2, 0.5, 100, 1, 2, 1.2]
-    text = r"3 cm, 45% of $1,234 at 30°: 1/2 or \frac{3}{4}, $5$; 3 apples, 100, 200, 1 234.5 and 12cm, 5th, 1/0"
+    text = r"3 cm, 45% of $1,234 at 30°: 1/2 or \frac{3}{4}, $5$; 3 apples, 100, 200, 1 234.5 and 12cm, 5th, 1/0, 7 in all"
     assert [(found.value, found.unit) for found in quantities(text)] == [
         (3, "cm"), (45, "%"), (1234, "$"), (30, "°"), (0.5, ""), (0.75, ""), (5, ""), (3, ""), (100, ""), (200, ""),
-        (1234.5, ""), (12, "cm"), (5, ""),
+        (1234.5, ""), (12, "cm"), (5, ""), (7, ""),
     ]  # fmt: skip
     assert quantities("none") == quantities("") == quantities("1e999 " + "9" * 200) == []
     assert len(quantities("1; " * 5000)) == 1000

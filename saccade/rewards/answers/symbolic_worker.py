@@ -1,6 +1,7 @@
 """The process behind `symbolic.is_equal`, a script of its own: reads [text, gold, seconds], answers true or false.
 
-It imports nothing of saccade and exits when its parent does; in the middle of a question, a second after its time is up. Run as: python symbolic_worker.py FILE_DESCRIPTOR
+It imports nothing of saccade and exits when its parent does; in the middle of a question, a second after its time is up.
+Run as: python symbolic_worker.py FILE_DESCRIPTOR
 """
 
 import json

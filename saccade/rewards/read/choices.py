@@ -51,7 +51,7 @@ def choice(text: str, options: str | Iterable[str] | Mapping[str, str] = "ABCD")
 
 
 def yes_no(text: str) -> Reading[bool]:
-    r"""True for yes, False for no: in the last box, else the word that begins the text or a sentence, else one that ends a clause.
+    r"""True for yes, False for no: in the last box, else as the first word of the text or of a sentence, else at a clause's end.
 
     "No dent" is no, but the "no" of "there is no dent" is neither. Yes and no said equally clearly are none.
     """
@@ -139,7 +139,9 @@ _TYPE = r"(?:\\(?:text|textbf|mathrm|mathbf)\{)?"
 _START, _END = r"(?<![\w\\'’-])", r"(?![\w+#°]|[-'’]\w)"
 # "A" and "I" before another word are words themselves, except before these.
 _ARTICLE = r"[aAiI][ \t]{1,4}(?!(?:and|or|because|since|as|due|given|which|based|is)\b)[^\W\d_]"
-_LEAD = re.compile(r"\A\W{0,4}(?:the\s)?(?:(?:final|correct|right|best)\s)?(?:answer|option|choice)\s?(?:is|:)[\s*:]{0,4}", re.I)
+_LEAD = re.compile(
+    r"\A\W{0,4}(?:the\s)?(?:(?:final|correct|right|best)\s)?(?:answer|option|choice)\s?(?:is|:)[\s*:]{0,4}", re.IGNORECASE
+)
 _SAID = (
     r"(?i:(?<!wrong )(?<!incorrect )(?<!false )\b(?:answer|choice|option|solution)\**(?:\s(?:here|then))?\s{0,2}"
     r"(?:(?:is|must\sbe|should\sbe|would\sbe|will\sbe)\s{0,2}:?|:|=)"
@@ -185,7 +187,7 @@ def _ways(options: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
 
 @functools.lru_cache(maxsize=64)
 def _label(options: tuple[str, ...]) -> re.Pattern[str]:
-    """A label at the beginning of the text, of a line, or of a part of a list: the first one of an enumeration is no choice."""
+    """A label in front of the text, of a line, or of a part of a list: the first one of an enumeration is no choice."""
     either, capital = _either(options), _capital(options)
     point = r"(?=\s|\Z|[*_]|[^\x00-\x7f]|[A-Z][a-z])"
     return re.compile(

@@ -82,9 +82,9 @@ def quantity(text: str) -> Reading[Quantity]:
 
 
 def quantities(text: str) -> list[Quantity]:
-    """Every quantity in the text, in order, of very many the first 1,000. A sign counts unless it follows a word or a bracket.
+    """Every quantity in the text, in order, of very many the first 1,000.
 
-    Only common units are read: "3 apples" is 3, "3 cm" is 3 cm. "100,200" is one number, "100, 200" are two.
+    A sign counts unless it follows a word or a bracket. Only common units are read: "3 apples" is 3, "3 cm" is 3 cm. "100,200" is one number, "100, 200" are two.
     """
     found = itertools.islice(_ANY_QUANTITY.finditer(_tidy(text)), MAX_QUANTITIES)
     values = (_quantity(match).value for match in found if len(match[0]) <= MAX_QUANTITY)
@@ -159,7 +159,7 @@ _UNITS = frozenset(
     "m s g h d l L N J W V A K C F Ω cm mm km nm dm μm kg mg ms in ft yd mi lb oz Hz Pa kW mW mL ml dL hr am pm AM PM px cc "
     "kJ kV mA mV eV dB GB MB KB TB °C °F m² m³ m2 m3".split()
 )
-_COMMON = _UNITS | frozenset(
+_COMMON = (_UNITS - frozenset("in am pm AM PM A C F K V W J N L d l".split())) | frozenset(
     "cm² cm³ km² mm² cm^2 cm^3 m^2 m^3 km/h m/s m/s^2 mph kHz MHz min sec hours hour minutes minute seconds second days day "
     "years year degrees degree meters metres inches feet miles pixels dollars cents euros liters litres grams".split()
 )
@@ -174,15 +174,16 @@ _VALUE = (
 )
 _CURRENCY = r"US\$|[$€£¥₹]"
 _ANY_UNIT = (
-    r"(?:(?:square|cubic|sq\.?|cu\.?|US)\s)?(?:°[CF]?|[^\W\d_][^\s\d,;:=()\[\]{}<>\\]{0,23}[23]?)(?:\s(?:per|of)\s[^\W\d_]{1,20})?"
-    rf"|{_CURRENCY}"
+    r"(?:(?:square|cubic|sq\.?|cu\.?|US)\s)?(?:°[CF]?|[^\W\d_][^\s\d,;:=()\[\]{}<>\\]{0,23}[23]?)"
+    rf"(?:\s(?:per|of)\s[^\W\d_]{{1,20}})?|{_CURRENCY}"
 )
 _COMMON_UNIT = "°[CF]?|(?:" + "|".join(map(re.escape, sorted(_COMMON, key=len, reverse=True))) + r")(?![\w^²³/])"
 
 
 def _quantity_pattern(sign: str, unit: str) -> re.Pattern[str]:
     return re.compile(
-        rf"(?=[-+$€£¥₹US ]{{0,6}}+\.?[0-9])(?P<sign>{sign})?(?P<currency>{_CURRENCY})?\s?(?P<inner>(?<=[$€£¥₹])[+-])?{_VALUE}"
+        rf"(?=[-+$€£¥₹US ]{{0,6}}+\.?[0-9])"  # a cheap no for most places
+        rf"(?P<sign>{sign})?(?P<currency>{_CURRENCY})?\s?(?P<inner>(?<=[$€£¥₹])[+-])?{_VALUE}"
         rf"(?:\s?(?P<percent>%|percent\b)|\s?(?P<unit>{unit}))?"
     )
 

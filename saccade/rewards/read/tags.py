@@ -49,9 +49,9 @@ def last_section(text: str, tag: str) -> Reading[str]:
 def layout(text: str, *tags: str) -> Reading[tuple[str, ...]]:
     """The contents of the blocks that make up the WHOLE text, in this order, with only whitespace between blocks.
 
-    Nothing may stand before the first block or after the last. A block ends where the next one can begin, so contents may hold
-    tags themselves. Says the same as the full match of `<a>(.*?)</a>\\s*<b>(.*?)</b>` with a dot that matches newlines, in linear
-    time.
+    Nothing may stand before the first block or after the last. A block ends where the next one can begin, so contents may
+    hold tags themselves. Says the same as the full match of `<a>(.*?)</a>\\s*<b>(.*?)</b>` with a dot that matches newlines,
+    in linear time.
     """
     opening, closing = f"<{tags[0]}>", f"</{tags[-1]}>"
     if not text.startswith(opening):
@@ -72,9 +72,10 @@ def layout(text: str, *tags: str) -> Reading[tuple[str, ...]]:
 class Grammar:
     """The blocks that make up an answer, in order, and what may stand before, between and after them.
 
-    `may_be_empty` says whether a block may hold nothing but whitespace, `may_repeat` whether more of the tags may stand in the
-    text than one block of each. Where they may, contents can hold tags, and the last place where one block meets the
-    next is where they are parted. `any_case` reads <THINK> as <think>. Without tags the whole text is the answer. What stands in the gaps that may hold text is read, too: as "before", "between" and "after".
+    `may_be_empty` says whether a block may hold nothing but whitespace, `may_repeat` whether more of the tags may stand in
+    the text than one block of each. Where they may, contents can hold tags, and the last place where one block meets the next
+    is where they are parted. `any_case` reads <THINK> as <think>. Without tags the whole text is the answer. What stands in
+    the gaps that may hold text is read, too: as "before", "between" and "after".
 
         >>> Grammar(tags=("think", "answer"), between="text").read("<think>a</think> so <answer>b</answer>").value
         {'think': 'a', 'between': 'so', 'answer': 'b'}
@@ -132,7 +133,7 @@ class Grammar:
         return f"{'two' if many == 2 else many} {what}"
 
     def _ordered(self, text: str, marks: list[_Mark]) -> list[_Mark] | None:
-        """The opening and closing tags of all blocks, in order: looked for from the end, so that each is the last that fits."""
+        """The opening and closing tags of all blocks, in order: from the end, so that each is the last that fits."""
         wanted = [(tag, is_end) for tag in self.tags for is_end in (False, True)]
         found: list[_Mark] = []
         for at in reversed(range(len(marks))):
