@@ -372,7 +372,7 @@ def test_the_default_sum_is_accuracy_plus_format():
     assert group.rewards == (2.0, 1.0, 0.0)
     assert group.rollouts[0].scores == {
         "accuracy": Score(1.0, "'7' for '7'"),
-        "format": Score(1.0, "is think then answer"),
+        "format": Score(1.0, "is think, answer"),
     }
 
 

@@ -43,6 +43,7 @@ from typing import Protocol
 from saccade.core.reward import Reward
 from saccade.core.rollout import Group, Rollout, Score
 from saccade.core.sample import EMPTY, Sample
+from saccade.rewards.format import format_of
 from saccade.rewards.published import Example, published
 from saccade.rewards.read.choices import yes_no
 from saccade.rewards.read.tags import THINK_ANSWER, last_section
@@ -262,12 +263,7 @@ def focal(
 )
 def format() -> Reward:
     """The format term, named "format"."""
-    return Reward(name="format", function=_format)
-
-
-def _format(rollout: Rollout) -> Score:
-    reading = THINK_ANSWER.read(rollout.text)
-    return Score(float(reading.value is not None), reading.why or "think, then answer")
+    return format_of(THINK_ANSWER)
 
 
 @published(

@@ -31,10 +31,11 @@ from saccade.core.rollout import Rollout, Score
 from saccade.core.sample import Sample
 from saccade.rewards.answers.accuracy import golds_of, last_answer, multiple_choice, short
 from saccade.rewards.answers.symbolic import is_equal
+from saccade.rewards.format import format_of, strict_format_of
 from saccade.rewards.papers.released import first_on_a_line
 from saccade.rewards.published import Example, published
 from saccade.rewards.read.reading import Reading
-from saccade.rewards.read.tags import ANSWER_ONLY, ANSWER_THINK, THINK_ANSWER, Grammar, last_section, layout
+from saccade.rewards.read.tags import ANSWER_ONLY, ANSWER_THINK, THINK_ANSWER, last_section, layout
 
 SYSTEM = "Med-R1"
 
@@ -113,29 +114,6 @@ def accuracy(*, options: str = OPTIONS, answer_only: bool = False, as_released: 
 # the formats
 
 
-@dataclass(frozen=True, kw_only=True)
-class Format:
-    """1 if the whole text is one of each of these blocks, none of them empty, with whitespace around them, else 0."""
-
-    grammar: Grammar
-
-    def __call__(self, rollout: Rollout) -> Score:
-        reading = self.grammar.read(rollout.text)
-        return Score(float(reading.value is not None), reading.why or " then ".join(self.grammar.tags))
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReleasedFormat:
-    """1 if the text is these blocks, which may be empty or hold tags; `leading`: after whitespace, if there is any. # C"""
-
-    tags: tuple[str, ...]
-    leading: bool = False
-
-    def __call__(self, rollout: Rollout) -> Score:
-        reading = layout(rollout.text.lstrip() if self.leading else rollout.text, *self.tags)
-        return Score(float(reading.value is not None), reading.why or " then ".join(self.tags))
-
-
 @published(
     formula="1 if the whole text is a think block, then an answer block, else 0",
     source="P, C",
@@ -146,8 +124,7 @@ class ReleasedFormat:
 )
 def format_think(*, as_released: bool = False) -> Reward:
     """The format term of Think, named "format"."""
-    function = ReleasedFormat(tags=("think", "answer")) if as_released else Format(grammar=THINK_ANSWER)
-    return Reward(name="format", function=function)
+    return strict_format_of("think", "answer") if as_released else format_of(THINK_ANSWER)
 
 
 @published(
@@ -160,8 +137,12 @@ def format_think(*, as_released: bool = False) -> Reward:
 )
 def format_no_think(*, as_released: bool = False) -> Reward:
     """The format term of No-Think, named "format"."""
-    function = ReleasedFormat(tags=("answer",), leading=True) if as_released else Format(grammar=ANSWER_ONLY)
-    return Reward(name="format", function=function)
+    return Reward(name="format", function=_released_no_think) if as_released else format_of(ANSWER_ONLY)
+
+
+def _released_no_think(rollout: Rollout) -> Score:
+    reading = layout(rollout.text.lstrip(), "answer")  # C whitespace may lead, not follow
+    return Score(float(reading.value is not None), reading.why or "is answer")
 
 
 @published(
@@ -172,7 +153,7 @@ def format_no_think(*, as_released: bool = False) -> Reward:
 )
 def format_think_after() -> Reward:
     """The format term of Think-After, named "format"."""
-    return Reward(name="format", function=Format(grammar=ANSWER_THINK))
+    return format_of(ANSWER_THINK)
 
 
 # chest X-rays: several labels at once

@@ -27,8 +27,9 @@ from saccade.core.rollout import Rollout, Score
 from saccade.rewards.answers.accuracy import golds_of, short
 from saccade.rewards.answers.rule import says_the_same
 from saccade.rewards.papers.released import first_on_a_line
+from saccade.rewards.format import format_of, strict_format_of
 from saccade.rewards.published import Example, published
-from saccade.rewards.read.tags import THINK_TEXT_ANSWER, last_section, layout
+from saccade.rewards.read.tags import THINK_TEXT_ANSWER, last_section
 
 SYSTEM = "OpenVLThinker"
 
@@ -61,17 +62,6 @@ class Accuracy:
         return Score(1.0 if is_justified else 1 - self.penalty, said if is_justified else f"{said}, without a justification")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Format:
-    """Think, text, answer; see `format`."""
-
-    as_released: bool = False
-
-    def __call__(self, rollout: Rollout) -> Score:
-        read = layout(rollout.text, "think", "answer") if self.as_released else THINK_TEXT_ANSWER.read(rollout.text)
-        return Score(float(read.value is not None), read.why or "as asked for")
-
-
 _EXAMPLE = Example(
     text="<think>5 + 2 is 7.</think>\nThere are five circles and two squares.\n<answer>7</answer>", target="7"
 )
@@ -100,7 +90,7 @@ def accuracy(*, penalty: float = UNJUSTIFIED, as_released: bool = False) -> Rewa
 )
 def format(*, as_released: bool = False) -> Reward:
     """0 or 1, to be logged with a weight of 0."""
-    return Reward(name="format", function=Format(as_released=as_released))
+    return strict_format_of("think", "answer") if as_released else format_of(THINK_TEXT_ANSWER)
 
 
 def _justified(text: str) -> bool:

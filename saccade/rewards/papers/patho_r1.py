@@ -26,6 +26,7 @@ from saccade.core.reward import Reward, Rewards, weighted
 from saccade.core.rollout import Rollout, Score
 from saccade.rewards.answers.accuracy import multiple_choice
 from saccade.rewards.length import SoftOverlong
+from saccade.rewards.format import format_of
 from saccade.rewards.published import Example, published
 from saccade.rewards.read.tags import THINK_ANSWER
 
@@ -88,12 +89,7 @@ _EXAMPLE = Example(text="<think>Keratin pearls, so squamous.</think>\n<answer>B<
 )
 def format() -> Reward:
     """F, named "format"."""
-    return Reward(name="format", function=_format)
-
-
-def _format(rollout: Rollout) -> Score:
-    reading = THINK_ANSWER.read(rollout.text)
-    return Score(float(reading.value is not None), reading.why or "think, then answer")
+    return format_of(THINK_ANSWER)
 
 
 @published(

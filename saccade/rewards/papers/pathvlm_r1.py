@@ -41,6 +41,7 @@ from saccade.core.picture import Picture
 from saccade.core.reward import Reward
 from saccade.core.rollout import Rollout, Score
 from saccade.rewards.answers.accuracy import accuracy_by, golds_of
+from saccade.rewards.format import format_of
 from saccade.rewards.judges.judge import Judge, OnFailure, Question, Reply, judged
 from saccade.rewards.judges.quote import quoted
 from saccade.rewards.judges.rule import Rule
@@ -71,12 +72,7 @@ THINK_ANSWER = Grammar(tags=("think", "answer"), any_case=True)  # C
 )
 def format(*, as_released: bool = False) -> Reward:
     """r_fmt, named "format"."""
-    return Reward(name="format", function=_released_format if as_released else _format)
-
-
-def _format(rollout: Rollout) -> Score:
-    reading = THINK_ANSWER.read(rollout.text)
-    return Score(float(reading.value is not None), reading.why or "think, then answer")
+    return Reward(name="format", function=_released_format) if as_released else format_of(THINK_ANSWER)
 
 
 def _released_format(rollout: Rollout) -> Score:

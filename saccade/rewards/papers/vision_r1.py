@@ -27,13 +27,14 @@ from saccade.core.reward import Reward
 from saccade.core.rollout import Rollout, Score
 from saccade.rewards.answers.accuracy import Same, accuracy_by
 from saccade.rewards.answers.rule import says_the_same
+from saccade.rewards.format import format_of, strict_format_of
 from saccade.rewards.mix import all_of
 from saccade.rewards.papers.released import first_on_a_line
 from saccade.rewards.published import Example, published
 from saccade.rewards.read.choices import choice
 from saccade.rewards.read.latex import boxed
 from saccade.rewards.read.reading import Reading
-from saccade.rewards.read.tags import THINK_ANSWER, THINK_THEN_TEXT, final_answer, last_section, layout
+from saccade.rewards.read.tags import THINK_ANSWER, THINK_THEN_TEXT, final_answer, last_section
 
 SYSTEM = "Vision-R1"
 
@@ -57,16 +58,6 @@ def stock_answer_of(text: str) -> Reading[str]:
     """The first answer block that opens and closes on one line, else the whole text. # C"""
     found = first_on_a_line(text, "answer")
     return Reading(text.strip()) if found.value is None else found
-
-
-def _format(rollout: Rollout) -> Score:
-    reading = THINK_ANSWER.read(rollout.text)
-    return Score(float(reading.value is not None), reading.why or "laid out as asked for")
-
-
-def _stock_format(rollout: Rollout) -> Score:
-    reading = layout(rollout.text, "think", "answer")
-    return Score(float(reading.value is not None), reading.why or "laid out as asked for")
 
 
 def _format_boxed(rollout: Rollout) -> Score:
@@ -99,7 +90,7 @@ def hard(*, same: Same = same_answer) -> Reward:
 )
 def format(*, stock: bool = False) -> Reward:
     """The Zero baseline's format term, named "format"."""
-    return Reward(name="format", function=_stock_format if stock else _format)
+    return strict_format_of("think", "answer") if stock else format_of(THINK_ANSWER)
 
 
 @published(

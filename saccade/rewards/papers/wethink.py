@@ -19,11 +19,11 @@ Marks: # P paper, # C released code, # S second-hand, # I inferred, # O ours.
 from __future__ import annotations
 
 from saccade.core.reward import Reward, Rewards, weighted
-from saccade.core.rollout import Rollout, Score
 from saccade.core.sample import Sample
 from saccade.rewards.answers.accuracy import accuracy_by, same_choice
 from saccade.rewards.answers.rule import says_the_same
 from saccade.rewards.answers.verdict import verified
+from saccade.rewards.format import format_of
 from saccade.rewards.judges.judge import Judge
 from saccade.rewards.mix import routed
 from saccade.rewards.published import Example, published
@@ -76,14 +76,9 @@ def accuracy(*, judge: Judge | None = None, tiers: tuple[float, ...] = TIERS) ->
 )
 def format() -> Reward:
     """R_fmt, 0 or 1."""
-    return Reward(name="format", function=_is_laid_out)
+    return format_of(THINK_ANSWER)
 
 
 def rewards(*, judge: Judge | None = None, tiers: tuple[float, ...] = TIERS) -> Rewards:
     """0.7 accuracy + 0.3 format. # S"""
     return weighted((accuracy(judge=judge, tiers=tiers), ACCURACY_WEIGHT), (format(), FORMAT_WEIGHT))
-
-
-def _is_laid_out(rollout: Rollout) -> Score:
-    read = THINK_ANSWER.read(rollout.text)
-    return Score(float(read.value is not None), read.why or "is think, answer")

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 
 from saccade.core.reward import Reward, reward
 from saccade.core.rollout import Group, Rollout, Score
+from saccade.rewards.format import strict_format_of
 from saccade.rewards.papers.reason_rft.graders import (
     FULL_ONLY,
     PARTIAL,
@@ -42,7 +43,7 @@ from saccade.rewards.papers.reason_rft.graders import (
     same_text_or_number,
 )
 from saccade.rewards.published import Example, published
-from saccade.rewards.read.tags import first_section, layout
+from saccade.rewards.read.tags import first_section
 from saccade.rewards.answers.symbolic import is_equal
 
 __all__ = [
@@ -57,7 +58,6 @@ __all__ = [
     "accuracy",
     "caption_format_reward",
     "evaluation",
-    "format_of",
     "format_reward",
     "length_reward",
     "reasoning_steps",
@@ -69,19 +69,8 @@ SYSTEM = "Reason-RFT"
 _STEP = re.compile(r"Step [0-9]++:|^[0-9]++\.|\n[-*]|First,|Second,|Next,|Finally,", re.MULTILINE)
 
 
-def format_of(*tags: str) -> Reward:
-    """1 if the completion is these blocks in this order, whitespace between and nothing around them, else 0. # C"""
-
-    @reward(name="format")
-    def format_is_right(rollout: Rollout) -> Score:
-        is_right = layout(rollout.text, *tags).value is not None
-        return Score(float(is_right), f"{'is' if is_right else 'is not'} {' then '.join(tags)}")
-
-    return format_is_right
-
-
-format_reward = format_of("think", "answer")  # P, C
-caption_format_reward = format_of("summary", "caption", "think", "answer")  # C the released research variant
+format_reward = strict_format_of("think", "answer")  # P, C
+caption_format_reward = strict_format_of("summary", "caption", "think", "answer")  # C the released research variant
 
 
 @published(
