@@ -84,7 +84,8 @@ def quantity(text: str) -> Reading[Quantity]:
 def quantities(text: str) -> list[Quantity]:
     """Every quantity in the text, in order, of very many the first 1,000.
 
-    A sign counts unless it follows a word or a bracket. Only common units are read: "3 apples" is 3, "3 cm" is 3 cm. "100,200" is one number, "100, 200" are two.
+    A sign counts unless it follows a word or a bracket. Only common units are read: "3 apples" is 3, "3 cm" is 3 cm.
+    "100,200" is one number, "100, 200" are two.
     """
     found = itertools.islice(_ANY_QUANTITY.finditer(_tidy(text)), MAX_QUANTITIES)
     values = (_quantity(match).value for match in found if len(match[0]) <= MAX_QUANTITY)
