@@ -14,6 +14,7 @@ from saccade.core.picture import Box, Frame, Labelled, Picture
 from saccade.core.reward import RewardError, weighted
 from saccade.core.rollout import Group, Rollout, Score, Stop
 from saccade.core.sample import Message, Sample
+from saccade.rewards.geometry.boxes import pairwise_giou
 from saccade.rewards.judges.judge import JudgeFailed, Reply
 from saccade.rewards.length import SHORTER_IF_WRONG
 from saccade.rewards.papers import so_fake_r1, vision_r1_griffon, vlm_r1
@@ -533,7 +534,7 @@ def test_pairs_are_those_of_least_l1_in_original_pixels():
         said, gold = things(*rows[0]), things(*rows[1])
         overlaps = vision_r1_griffon.pair_overlaps(said, gold, attempt("", None))
         l1 = np.array([[sum(abs(np.subtract(a[1:], b[1:]))) for b in rows[1]] for a in rows[0]], float)
-        giou = vision_r1_griffon.giou(*(vision_r1_griffon.corners([t.box for t in side]) for side in (said, gold)))
+        giou = pairwise_giou([thing.box for thing in said], [thing.box for thing in gold])
         i, j = linear_sum_assignment(l1 - 1 - giou)
         assert overlaps.tolist() == [said[a].box.iou(gold[b].box) for a, b in zip(i, j, strict=True)]
 

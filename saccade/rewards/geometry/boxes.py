@@ -47,11 +47,9 @@ def pairwise_giou(a: Sequence[Box], b: Sequence[Box]) -> Array:
 
 def iou(a_N4: Array, b_M4: Array) -> Array:
     """Intersection over union of every pair of rows, (N, M), 0 to 1; 0 where the union is empty."""
-    both, union = _overlap(a_N4, b_M4)
-    return _ratio(both, union)
+    return _ratio(*_overlap(a_N4, b_M4))
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def giou(a_N4: Array, b_M4: Array) -> Array:
     """IoU minus the share of the smallest enclosing box C that the union leaves empty, (N, M), above -1 and up to 1.
 
@@ -59,11 +57,18 @@ def giou(a_N4: Array, b_M4: Array) -> Array:
 
     Generalised IoU (1902.09630). It is not the gIoU of segmentation papers, a mean over pictures (`masks.giou_over_set`).
     """
+    return iou_and_giou(a_N4, b_M4)[1]
+
+
+@np.errstate(over="ignore", invalid="ignore")  # a model may write 1e300
+def iou_and_giou(a_N4: Array, b_M4: Array) -> tuple[Array, Array]:
+    """Both, at little more than the cost of one."""
     both, union = _overlap(a_N4, b_M4)
     low = np.minimum(a_N4[:, None, :2], b_M4[None, :, :2])
     high = np.maximum(a_N4[:, None, 2:], b_M4[None, :, 2:])
-    around = np.prod(np.maximum(high - low, 0.0), axis=2)
-    return _ratio(both, union) - _ratio(around - union, around)
+    around = _area(high - low)
+    plain = _ratio(both, union)
+    return plain, plain - _ratio(around - union, around)
 
 
 def l1(a_N4: Array, b_M4: Array) -> Array:
@@ -88,18 +93,24 @@ def clipped(box: Box, *, width: float, height: float) -> Box:
     return Box(x1, y1, x2, y2, box.frame)
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def areas(boxes_N4: Array) -> Array:
     """Width times height of every row, (N,), 0 where the corners are swapped."""
-    return np.prod(np.maximum(boxes_N4[:, 2:] - boxes_N4[:, :2], 0.0), axis=1)
+    return _area(boxes_N4[:, 2:] - boxes_N4[:, :2])
 
 
-@np.errstate(over="ignore", invalid="ignore")  # a model may write 1e300
+@np.errstate(over="ignore", invalid="ignore")
 def _overlap(a_N4: Array, b_M4: Array) -> tuple[Array, Array]:
     low = np.maximum(a_N4[:, None, :2], b_M4[None, :, :2])
     high = np.minimum(a_N4[:, None, 2:], b_M4[None, :, 2:])
-    both = np.prod(np.maximum(high - low, 0.0), axis=2)
+    both = _area(high - low)
     return both, areas(a_N4)[:, None] + areas(b_M4)[None, :] - both
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _area(size: Array) -> Array:
+    """Width times height, the last axis, 0 where one of them is negative."""
+    size = np.maximum(size, 0.0)
+    return size[..., 0] * size[..., 1]
 
 
 def _ratio(part: Array, whole: Array) -> Array:

@@ -49,6 +49,15 @@ def gold_box(target: Any) -> Reading[Box]:
     return Reading(objects.value[0].box)
 
 
+def all_brought(things: Sequence[Labelled], rollout: Rollout, *, to: Frame, picture: int = 0) -> list[Labelled]:
+    """All the things in another frame, as `brought` would bring each, at once. TypeError where they live in several."""
+    frame = one_frame([thing.box for thing in things])
+    if frame is None or frame == to:
+        return list(things)
+    scale = brought(Point(1, 1, frame), rollout, to=to, picture=picture)
+    return [Labelled(thing.label, _scaled(thing.box, scale)) for thing in things]
+
+
 def brought(thing: Thing, rollout: Rollout, *, to: Frame, picture: int = 0) -> Thing:
     """The thing in another frame, through the rollout's picture of this number. ValueError where that is missing."""
     shape = thing.box if isinstance(thing, Labelled) else thing
@@ -62,3 +71,7 @@ def brought(thing: Thing, rollout: Rollout, *, to: Frame, picture: int = 0) -> T
         )
     moved = rollout.pictures[picture].convert(shape, to=to)
     return Labelled(thing.label, moved) if isinstance(thing, Labelled) else moved
+
+
+def _scaled(box: Box, scale: Point) -> Box:
+    return Box(box.x1 * scale.x, box.y1 * scale.y, box.x2 * scale.x, box.y2 * scale.y, scale.frame)

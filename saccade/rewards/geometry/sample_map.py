@@ -69,26 +69,40 @@ def _row(box: Box) -> _Row:
 
 def _label_aps(said: Sequence[_Row], gold: Sequence[_Row]) -> list[float] | None:
     """AP at every IoU level; None where no gold counts."""
-    n_gold = sum(_counts(row) for row in gold)
+    n_gold = sum(map(_counts, gold))
     if n_gold == 0:
         return None
     gold = sorted(gold, key=lambda row: not _counts(row))  # ignored ones last
-    overlaps = [_overlaps(row, gold) for row in said]
-    is_free = [_counts(row) for row in said]  # unmatched ones that count are wrong
+    counted, near = 0, []
+    for row in said:
+        counts = _counts(row)
+        counted += counts
+        found = _overlaps(row, gold)
+        if found:
+            near.append((counted, counts, found))
     aps: list[float] = []
+    before: list[int] | None = None
     for level in IOU_LEVELS:
-        ranks, rank, taken = [], 0, set()
-        for found, counts in zip(overlaps, is_free, strict=True):
-            best = _best(found, level, taken, n_gold)
-            if best is not None:
-                taken.add(best)
-            if best is None:
-                rank += counts
-            elif best < n_gold:
-                rank += 1
-                ranks.append(rank)
-        aps.append(average_precision(ranks, n_gold))
+        ranks = _hit_ranks(near, level, n_gold)
+        aps.append(aps[-1] if ranks == before else average_precision(ranks, n_gold))
+        before = ranks
     return aps
+
+
+def _hit_ranks(near: Sequence[tuple[int, bool, list[tuple[int, float]]]], level: float, n_gold: int) -> list[int]:
+    """Where the hits stand, from 1: each prediction near some gold goes in turn, as (place if it counts, whether, what is near)."""
+    ranks, taken, shift = [], set(), 0
+    for place, counts, found in near:
+        best = _best(found, level, taken, n_gold)
+        if best is None:
+            continue
+        taken.add(best)
+        if best < n_gold:
+            shift += not counts
+            ranks.append(place + shift)
+        else:
+            shift -= counts
+    return ranks
 
 
 def _overlaps(row: _Row, gold: Sequence[_Row]) -> list[tuple[int, float]]:

@@ -44,9 +44,9 @@ import numpy as np
 from saccade.core.picture import Box, Frame, Labelled
 from saccade.core.reward import Reward
 from saccade.core.rollout import Rollout, Score
-from saccade.rewards.geometry.boxes import Array, corners, giou, iou, is_proper, l1
+from saccade.rewards.geometry.boxes import Array, corners, iou_and_giou, is_proper, l1
 from saccade.rewards.geometry.matching import hungarian
-from saccade.rewards.geometry.objects import brought, gold_objects
+from saccade.rewards.geometry.objects import all_brought, brought, gold_objects
 from saccade.rewards.papers.vision_r1_griffon.reading import (
     UNREADABLE,
     loaded,
@@ -140,13 +140,12 @@ def pair_overlaps(said: Sequence[Labelled], gold: Sequence[Labelled], rollout: R
     if not said or not gold:
         return np.zeros(0)
     frame = Frame.PIXEL if rollout.pictures else gold[0].box.frame
-    said_M4, gold_N4 = (
-        np.clip(corners(brought(thing.box, rollout, to=frame) for thing in things), -_FAR, _FAR) for things in (said, gold)
-    )
+    said, gold = (all_brought(things, rollout, to=frame) for things in (said, gold))
+    said_M4, gold_N4 = (corners(thing.box for thing in things).clip(-_FAR, _FAR) for things in (said, gold))
     name_M, name_N = (np.array([thing.label.strip().lower() for thing in things]) for things in (said, gold))
-    giou_MN = giou(said_M4, gold_N4)
+    iou_MN, giou_MN = iou_and_giou(said_M4, gold_N4)
     pairs = hungarian(l1(said_M4, gold_N4) - (name_M[:, None] == name_N[None, :]) - giou_MN)
-    overlap_MN = giou_MN if by_giou else iou(said_M4, gold_N4)
+    overlap_MN = giou_MN if by_giou else iou_MN
     return np.array([overlap_MN[pair] for pair in pairs])
 
 

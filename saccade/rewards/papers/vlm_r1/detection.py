@@ -12,19 +12,10 @@ from saccade.core.reward import Reward
 from saccade.core.rollout import Rollout, Score
 from saccade.rewards.geometry.boxes import pairwise_iou
 from saccade.rewards.geometry.matching import greedy
-from saccade.rewards.geometry.objects import gold_objects
+from saccade.rewards.geometry.objects import all_brought, gold_objects
 from saccade.rewards.geometry.sample_map import sample_map
-from saccade.rewards.papers.vlm_r1.reading import (
-    SYSTEM as SYSTEM,
-)
-from saccade.rewards.papers.vlm_r1.reading import (
-    Detections,
-    all_brought,
-    detections,
-    detections_in,
-    folded,
-    released_detections,
-)
+from saccade.rewards.papers.vlm_r1.reading import SYSTEM as SYSTEM
+from saccade.rewards.papers.vlm_r1.reading import Detections, detections, detections_in, folded, released_detections
 from saccade.rewards.published import Example, published
 from saccade.rewards.read.literals import fences, literal
 from saccade.rewards.read.reading import Reading
@@ -65,7 +56,7 @@ class MeanPrecision:
             return _of_nothing(read.value)
         if not read.value.found:
             return Score(0.0, "no box")
-        said, labelled = all_brought(read.value.found, rollout, gold.value), gold.value
+        said, labelled = all_brought(read.value.found, rollout, to=gold.value[0].box.frame), gold.value
         if not self.as_released:
             said, labelled = folded(said), folded(labelled)
         value = max(0.0, getattr(sample_map(said, labelled), self.measure))  # I below 0 where no gold counts
@@ -99,7 +90,7 @@ class WeightedSum:
             return _of_nothing(read.value)
         if not read.value.found:
             return Score(0.0, "no box")
-        said = folded(all_brought(read.value.found, rollout, gold.value))
+        said = folded(all_brought(read.value.found, rollout, to=gold.value[0].box.frame))
         return self.value(said, folded(gold.value), n_written=read.value.n_written)
 
     def value(self, said: Sequence[Labelled], gold: Sequence[Labelled], *, n_written: int) -> Score:

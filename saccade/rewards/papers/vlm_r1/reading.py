@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from saccade.core.picture import Box, Frame, Labelled
-from saccade.core.rollout import Rollout
-from saccade.rewards.geometry.objects import brought
 from saccade.rewards.read.boxes import boxes
 from saccade.rewards.read.literals import fences, literal
 from saccade.rewards.read.reading import Reading
@@ -75,11 +73,6 @@ def _released_item(item: object, frame: Frame) -> Labelled | None:
     if not isinstance(row, list) or len(row) != 4 or not all(type(value) in (int, float) for value in row):
         return None
     return Labelled(str(item.get("label", "")), Box(*row, frame))
-
-
-def all_brought(things: Sequence[Labelled], rollout: Rollout, gold: Sequence[Labelled]) -> list[Labelled]:
-    """The things in the frame of the gold, of which there is at least one."""
-    return [brought(thing, rollout, to=gold[0].box.frame) for thing in things]
 
 
 def folded(things: Sequence[Labelled]) -> list[Labelled]:
