@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 
 import pytest
 from hypothesis import example, given, settings
@@ -477,13 +476,3 @@ def test_what_is_too_long_is_only_itself():
     long = "a" * (MAX_ANSWER + 1)
     assert same_normalised(long, long) == 1
     assert same_normalised(long + ".", long) == 0
-
-
-@pytest.mark.parametrize("name", REWARDS)
-def test_ordinary_answers_cost_little(name):
-    """The aim is 200 microseconds each (5,000 a second); twice that is allowed here, on a busy machine."""
-    reward, gold, right, wrong = REWARDS[name]
-    words = random.Random(0).choices("we look at the chart and see that 3.5 million ships or trains left port".split(), k=40)
-    rollouts = [attempt(f"<think>{' '.join(words)}</think>\n<answer>{one}</answer>", gold) for one in (right, wrong)]
-    many = rollouts * 500
-    assert seconds(lambda: [reward(rollout) for rollout in many], enough=0.4) < 0.4

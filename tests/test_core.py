@@ -48,7 +48,7 @@ def test_frames_do_not_mix():
         pixel.iou(unit)
     with pytest.raises(TypeError, match="convert one through its Picture"):
         pixel.contains(Point(0.5, 0.5, Frame.MILLE))
-    with pytest.raises(ValueError, match="no model frame yet"):
+    with pytest.raises(ValueError, match="has no model frame: no policy has read it, or its family cuts pictures into tiles"):
         picture().convert(pixel, to=Frame.MODEL)
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import PIL.Image
 import pytest
 import torch
 from transformers import AutoModelForImageTextToText
@@ -14,7 +15,9 @@ from transformers import AutoModelForImageTextToText
 from saccade.core.pack import Branch, Pack
 from saccade.policy.attention import PackStream, attending
 from saccade.policy.families import UnsupportedModel
-from saccade.policy.reader import PictureMismatch
+from saccade.core.picture import Picture
+from saccade.core.sample import Message, Sample
+from saccade.policy.reader import PictureMismatch, Reader
 from saccade.policy.transformers_policy import TransformersPolicy
 from saccade.policy.spec import LoRA, ModelSpec, Optimization
 from tests import exactness, tiny_models
@@ -324,3 +327,10 @@ def test_weights_of_another_model_are_refused_in_one_sentence(checkpoint, tmp_pa
     other = TransformersPolicy.load(ModelSpec(lora=lora))
     with pytest.raises(UnsupportedModel, match="are not of the model 'tiny' as it is now"):
         other.restore(tmp_path / "saved")
+
+
+def test_a_picture_that_the_processor_refuses_is_named_with_its_row():
+    with pytest.raises(PictureMismatch, match=r"sample 'thin'.*processor refuses it.*aspect ratio"):
+        Reader.of(ModelSpec(path="tiny")).encode(
+            Sample(id="thin", messages=(Message("user", (Picture.of(PIL.Image.new("RGB", (4000, 10))), "?")),), target=None)
+        )

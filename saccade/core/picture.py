@@ -171,7 +171,10 @@ class Picture:
                 return (1000.0, 1000.0)
             case Frame.MODEL:
                 if self.model_size is None:
-                    raise ValueError(f"{self.name} has no model frame yet; a policy sets it (Picture.seen_at)")
+                    raise ValueError(
+                        f"{self.name} has no model frame: no policy has read it, or its family cuts pictures into tiles; ask "
+                        "for pixel, unit or mille coordinates"
+                    )
                 return self.model_size
 
     def __eq__(self, other: object) -> bool:

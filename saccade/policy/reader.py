@@ -89,7 +89,10 @@ class Reader:
         text = self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
         images = [picture.image for picture in sample.pictures]
         # Nested, as the pictures of one conversation: LLaVA-OneVision treats several pictures unlike a lone one.
-        return dict(self.processor(text=[text], images=[images] if images else None, return_tensors="pt"))
+        try:
+            return dict(self.processor(text=[text], images=[images] if images else None, return_tensors="pt"))
+        except ValueError as error:  # Qwen's processor takes no picture 200 times longer than wide
+            raise PictureMismatch(f"sample {sample.id!r}: the model's processor refuses it: {error}") from error
 
     def check(self, sample: Sample) -> None:
         """PictureMismatch if the sample's text holds a token that this model reads as part of a picture."""

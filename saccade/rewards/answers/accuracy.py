@@ -11,8 +11,10 @@ counts. No answer is 0. No gold, or one that cannot be read, is None: the row ca
 
 from __future__ import annotations
 
+import asyncio
 import functools
-from collections.abc import Callable
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +30,8 @@ from saccade.rewards.read.numbers import quantity
 from saccade.rewards.read.reading import Reading
 from saccade.rewards.read.tags import last_section
 
-Same = Callable[[str, str], float]
-"""(answer, gold) -> how right it is, 0 to 1; a bool will do."""
+Same = Callable[[str, str], float | Awaitable[float]]
+"""(answer, gold) -> how right it is, 0 to 1; a bool will do. It may be async, where it takes its time."""
 Read = Callable[[str], Reading[str]]
 """The answer in a completion, or why there is none."""
 
@@ -62,7 +64,7 @@ class Accuracy:
     read: Read = last_answer
     readable: Callable[[str], Reading[Any]] | None = None  # what a gold must be for `same` to mean anything
 
-    def __call__(self, rollout: Rollout) -> Score:
+    def __call__(self, rollout: Rollout) -> Score | Awaitable[Score]:
         golds = golds_of(rollout.sample)
         if not golds:
             return Score(None, "the gold answer is empty")
@@ -74,8 +76,19 @@ class Accuracy:
         answer = self.read(rollout.text)
         if answer.value is None:
             return Score(0.0, answer.why)
-        value, gold = max(((float(self.same(answer.value, gold)), gold) for gold in golds), key=lambda found: found[0])
-        return Score(value, f"{short(answer.value)} for {short(gold)}")
+        values = [self.same(answer.value, gold) for gold in golds]
+        if inspect.isawaitable(values[0]):
+            return _nearest_of(values, answer.value, golds)
+        return _nearest(values, answer.value, golds)
+
+
+async def _nearest_of(values: list[Awaitable[float]], answer: str, golds: list[str]) -> Score:
+    return _nearest(await asyncio.gather(*values), answer, golds)
+
+
+def _nearest(values: Sequence[float], answer: str, golds: list[str]) -> Score:
+    value, gold = max(zip(map(float, values), golds, strict=True), key=lambda found: found[0])
+    return Score(value, f"{short(answer)} for {short(gold)}")
 
 
 def accuracy_by(
@@ -146,7 +159,7 @@ def rouge(*, stem: bool = True, read: Read = last_answer, name: str = "accuracy"
 
 def symbolic(*, read: Read = last_answer, name: str = "accuracy") -> Reward:
     """1 if answer and gold have the same mathematical value, by math-verify (the extra `math`); see `symbolic.is_equal`."""
-    return accuracy_by(_symbolic.is_equal, read=read, name=name)
+    return accuracy_by(_symbolic.is_equal_async, read=read, name=name)
 
 
 def same_choice(text: str, gold: str, *, options: str = "ABCD") -> float:
