@@ -295,13 +295,14 @@ def test_a_reply_that_does_not_fit_is_asked_for_again_and_then_a_failure(serve, 
     assert reply.data == {"score": 3}
 
 
-def test_a_verdict_that_was_cut_off_is_asked_for_with_twice_the_tokens(serve):
+@pytest.mark.parametrize("structured", ["json_schema", "json_object", "words"])
+def test_a_verdict_that_was_cut_off_is_asked_for_with_twice_the_tokens(serve, structured):
     def script(body: dict[str, Any], number: int) -> Any:
         whole = body["max_tokens"] >= 1000
         return '{"score": 3}' if whole else {"content": '{"score": 3}', "finish_reason": "length"}  # it fits, but who knows
 
     server = serve(script)
-    (reply,) = ask(server.judge(), question(schema=SCHEMA, max_tokens=320))
+    (reply,) = ask(server.judge(structured=structured), question(schema=SCHEMA, max_tokens=320))
     assert reply.data == {"score": 3} and [body["max_tokens"] for body in server.bodies] == [320, 640, 1280]
     assert "cut off by its token limit (asked 2 times)" in failure(server.judge(tries=2), question(schema=SCHEMA, max_tokens=10))
 

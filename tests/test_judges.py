@@ -362,6 +362,22 @@ def test_a_step_is_answered_in_one_call_and_each_gets_its_own():
     assert calls == [80, 80]
 
 
+def test_questions_that_come_some_turns_later_are_of_the_same_wave():
+    """As those of rewards within mixes are."""
+    calls: list[list[str]] = []
+
+    async def later(wave, item: str, turns: int) -> str:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return await wave(item)
+
+    async def main():
+        wave = Wave(lambda items: calls.append(list(items)) or list(items))
+        return await asyncio.gather(wave("a"), later(wave, "b", 2), later(wave, "c", 4))
+
+    assert asyncio.run(main()) == ["a", "b", "c"] and len(calls) == 1
+
+
 def test_questions_of_other_lengths_and_with_schemas_are_told_so():
     def answers(conversations, *, max_tokens):
         return [f'{{"score": {max_tokens}}}' if "schema" in m[-1].text else f"{m[0].text} {max_tokens}" for m in conversations]
@@ -492,6 +508,18 @@ def test_equal_questions_at_the_same_time_are_asked_once_and_fail_together(tmp_p
     found = ask(Cached(Rule(dead), tmp_path / "d"), *[question("a")] * 2)
     assert [str(one) for one in found] == ["it is dead"] * 2
     assert ask(Cached(Rule(lambda asked: "alive"), tmp_path / "d"), question("a")) == [Reply("alive")]  # the failure was not kept
+
+
+def test_an_asker_that_gives_up_leaves_the_reply_to_the_others(tmp_path):
+    async def main():
+        cached = Cached(Counting(), tmp_path / "c")
+        first, second = (asyncio.ensure_future(cached(question("a"))) for _ in range(2))
+        await asyncio.sleep(0)
+        first.cancel()
+        return await asyncio.gather(first, second, return_exceptions=True)
+
+    first, second = asyncio.run(main())
+    assert isinstance(first, asyncio.CancelledError) and second == Reply("reply 1")
 
 
 def test_a_reply_on_disk_that_no_longer_fits_is_asked_anew(tmp_path):

@@ -78,8 +78,13 @@ def fields_of(question: Question, *, form: Form, pictures: PictureFormat) -> dic
     return fields
 
 
-async def text_of(client: openai.AsyncOpenAI, fields: Mapping[str, Any], *, extra: Mapping[str, Any], seconds: float) -> str:
-    """The text of the reply. Trouble or Refused say in a few words what became of the request."""
+async def text_of(
+    client: openai.AsyncOpenAI, fields: Mapping[str, Any], *, extra: Mapping[str, Any], seconds: float, is_whole: bool
+) -> str:
+    """The text of the reply; with `is_whole` it must not have been cut off.
+
+    Trouble or Refused say in a few words what became of the request.
+    """
     import openai
 
     try:
@@ -99,11 +104,11 @@ async def text_of(client: openai.AsyncOpenAI, fields: Mapping[str, Any], *, extr
         if (status in AGAIN and error.code != NO_USE) or status >= 500:
             raise Trouble(why, wait=_asked_wait(error.response.headers), is_silence=status >= 500) from error
         raise Refused(why, status=status) from error
-    return _content(said, is_whole="response_format" in fields)
+    return _content(said, is_whole=is_whole)
 
 
 def _content(said: str, *, is_whole: bool) -> str:
-    """The text in a chat completion; with `is_whole` it must not have been cut off."""
+    """The text in a chat completion."""
     try:
         choice = json.loads(said)["choices"][0]
         message, reason = choice["message"], choice.get("finish_reason")

@@ -149,7 +149,9 @@ class Server:
             fields |= {} if self.seed is None else {"seed": self.seed + number}
             left = max(0.001, end - time.monotonic())
             try:
-                text = await text_of(client, fields, extra=self.extra, seconds=min(self.seconds, left))
+                text = await text_of(
+                    client, fields, extra=self.extra, seconds=min(self.seconds, left), is_whole=question.schema is not None
+                )
             except Refused as error:
                 if error.status in REFUSALS and place + 1 < len(FORMS):
                     continue
