@@ -45,7 +45,7 @@ def theirs(annotations, results):
 def agree(annotations, results) -> CocoMetrics:
     """Our metrics, which are asserted to be theirs: the twelve figures and AP by class."""
     ours, peer = coco_metrics(*from_coco(annotations, results)), theirs(annotations, results)
-    assert np.abs(np.array(ours.stats) - peer.stats).max() <= EXACT, dict(zip(STATS, zip(ours.stats, peer.stats, strict=True), strict=True))
+    assert np.abs(np.array(ours.stats) - peer.stats).max() <= EXACT, list(zip(STATS, ours.stats, peer.stats, strict=True))
     for k, category in enumerate(peer.params.catIds):
         precision = peer.eval["precision"][:, :, k, 0, 2]
         wanted = precision[precision > -1].mean() if (precision > -1).any() else -1.0
@@ -53,7 +53,9 @@ def agree(annotations, results) -> CocoMetrics:
     return ours
 
 
-def data_set(rng, *, pictures=8, classes=4, most_gold=8, most_said=20, scores=None, crowds=0.1, sizes=(30, 90, 300), whole=True):
+def data_set(
+    rng, *, pictures=8, classes=4, most_gold=8, most_said=20, scores=None, crowds=0.1, sizes=(30, 90, 300), whole=True
+):
     """A random data set: near hits, doubles, wrong classes, strays; `scores`: how many distinct ones, None for all."""
     annotations = {
         "images": [{"id": int(i)} for i in rng.permutation(pictures)],
@@ -114,7 +116,8 @@ def one_picture(gold, said, *, iscrowd=0, area=None):
     annotations = {"images": [{"id": 1}], "categories": [{"id": 1}], "annotations": []}
     for n, box in enumerate(gold, start=1):
         size = box[2] * box[3] if area is None else area
-        annotations["annotations"].append({"id": n, "image_id": 1, "category_id": 1, "bbox": box, "area": size, "iscrowd": iscrowd})
+        row = {"id": n, "image_id": 1, "category_id": 1, "bbox": box, "area": size, "iscrowd": iscrowd}
+        annotations["annotations"].append(row)
     return annotations, [{"image_id": 1, "category_id": 1, "bbox": box, "score": score} for box, score in said]
 
 
@@ -124,7 +127,7 @@ def one_picture(gold, said, *, iscrowd=0, area=None):
         ([[0, 0, 10, 10]], [([0, 0, 10, 5], 1)]),  # IoU exactly 0.5
         ([[0, 0, 20, 10]], [([0, 0, 20, 7.5], 1)]),  # exactly 0.75
         ([[0, 0, 10, 10], [0, 0, 10, 10]], [([0, 0, 10, 10], 1), ([0, 0, 10, 9], 1)]),  # two golds alike
-        ([[0, 0, 10, 10], [5, 0, 10, 10]], [([2, 0, 10, 10], 1), ([0, 0, 10, 10], 0.5)]),  # the first takes what the second needs
+        ([[0, 0, 10, 10], [5, 0, 10, 10]], [([2, 0, 10, 10], 1), ([0, 0, 10, 10], 0.5)]),  # who takes what
         ([[0, 0, 32, 32]], [([0, 0, 32, 32], 1)]),  # 32 x 32 is small and medium
         ([[0, 0, 96, 96]], [([0, 0, 96, 96], 1)]),
         ([[0, 0, 10, 10]], [([0, 0, 10, -10], 1), ([0, 0, 10, 10], 0.5)]),  # a negative area is ignored
@@ -141,7 +144,8 @@ def test_edges_of_the_protocol(gold, said):
 
 
 def test_figures_that_can_be_checked_by_hand():
-    annotations, results = one_picture([[0, 0, 10, 10], [50, 0, 10, 10]], [([0, 0, 10, 10], 0.9), ([80, 0, 10, 10], 0.8), ([50, 0, 10, 10], 0.7)])
+    right_wrong_right = [([0, 0, 10, 10], 0.9), ([80, 0, 10, 10], 0.8), ([50, 0, 10, 10], 0.7)]
+    annotations, results = one_picture([[0, 0, 10, 10], [50, 0, 10, 10]], right_wrong_right)
     ours = agree(annotations, results)
     assert ours.ap == pytest.approx((51 + 50 * 2 / 3) / 101, abs=EXACT)
     assert (ours.ap_small, ours.ap_medium, ours.ap_large) == (ours.ap, -1, -1)
@@ -187,8 +191,11 @@ def test_labelled_boxes_give_the_same_as_dictionaries():
         thing["area"] = thing["bbox"][2] * thing["bbox"][3]
 
     def lists(rows):
-        boxes = [(row["image_id"], str(row["category_id"]), *row["bbox"]) for row in rows]
-        return [[Labelled(c, Box(x, y, x + w, y + h, Frame.PIXEL)) for i, c, x, y, w, h in boxes if i == k] for k in range(6)]
+        pictures = [[] for _ in range(6)]
+        for row in rows:
+            x, y, w, h = row["bbox"]
+            pictures[row["image_id"]].append(Labelled(str(row["category_id"]), Box(x, y, x + w, y + h, Frame.PIXEL)))
+        return pictures
 
     scores = [[row["score"] for row in results if row["image_id"] == k] for k in range(6)]
     gold, said, labels = from_labelled(lists(annotations["annotations"]), lists(results), scores=scores)
@@ -255,9 +262,8 @@ def per_sample(said, gold):
     for n, thing in enumerate(gold, start=1):
         row = {"id": n, "image_id": 1, "category_id": number[thing.label], "bbox": xywh(thing.box), "iscrowd": 0}
         annotations["annotations"].append(row | {"area": row["bbox"][2] * row["bbox"][3]})
-    results = [
-        {"image_id": 1, "category_id": number[thing.label], "bbox": xywh(thing.box), "score": 1.0} for thing in said if thing.label in number
-    ]
+    kept = [thing for thing in said if thing.label in number]
+    results = [{"image_id": 1, "category_id": number[t.label], "bbox": xywh(t.box), "score": 1.0} for t in kept]
     return theirs(annotations, results).stats[:2] if results else None
 
 
@@ -330,7 +336,8 @@ def test_the_map_of_one_answer_refuses_mixed_frames_and_bears_any_number():
     gold = [Labelled("a", Box(0, 0, 10, 10, Frame.MODEL))]
     with pytest.raises(TypeError, match="convert"):
         sample_map([Labelled("a", Box(0, 0, 10, 10, Frame.PIXEL))], gold)
-    wild = [Labelled("a", Box(*corners, Frame.MODEL)) for corners in ((-1e308, -1e308, 1e308, 1e308), (10**60, 0, 10**62, 10**61))]
+    beyond = ((-1e308, -1e308, 1e308, 1e308), (10**60, 0, 10**62, 10**61))
+    wild = [Labelled("a", Box(*corners, Frame.MODEL)) for corners in beyond]
     assert sample_map([*wild, *gold], gold).map > 0
 
 
@@ -344,7 +351,8 @@ def objects(*rows):
 
 
 def test_suppression_across_labels_keeps_the_best_of_each_place():
-    said = objects((1, 1, 0, 0, 10, 10, 0.6), (1, 2, 0, 0, 10, 9, 0.9), (1, 1, 50, 0, 10, 10, 0.1), (2, 1, 0, 0, 10, 10, 0.2))
+    rows = (1, 1, 0, 0, 10, 10, 0.6), (1, 2, 0, 0, 10, 9, 0.9), (1, 1, 50, 0, 10, 10, 0.1), (2, 1, 0, 0, 10, 10, 0.2)
+    said = objects(*rows)
     assert nms(said).score_N.tolist() == [0.9, 0.1, 0.2]
     assert nms(said, across_labels=False).score_N.tolist() == [0.6, 0.9, 0.1, 0.2]
     assert len(nms(objects())) == 0

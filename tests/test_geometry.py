@@ -140,7 +140,8 @@ def test_hungarian_is_the_cheapest_of_all_pairings(n, m, random):
     cost = np.array([[random.randint(0, 9) for _ in range(m)] for _ in range(n)], float)
     rows, columns = (range(n), range(m)) if n <= m else (range(m), range(n))
     table = cost if n <= m else cost.T
-    cheapest = min(sum(table[i, j] for i, j in zip(rows, order, strict=True)) for order in itertools.permutations(columns, len(rows)))
+    pairings = itertools.permutations(columns, len(rows))
+    cheapest = min(sum(table[i, j] for i, j in zip(rows, order, strict=True)) for order in pairings)
     pairs = hungarian(cost)
     assert len(pairs) == min(n, m) == len({i for i, _ in pairs}) == len({j for _, j in pairs})
     assert sum(cost[i, j] for i, j in pairs) == cheapest
@@ -188,7 +189,9 @@ def test_thresholds_step_at_their_starts():
     assert Staged(values=(0.3,))(1.0) == 0.3
 
 
-@pytest.mark.parametrize("bad", [{"values": (1, 2)}, {"values": (1, 2), "starts": (0.0, 0.0)}, {"values": (1,), "starts": (0.1,)}])
+@pytest.mark.parametrize(
+    "bad", [{"values": (1, 2)}, {"values": (1, 2), "starts": (0.0, 0.0)}, {"values": (1,), "starts": (0.1,)}]
+)
 def test_thresholds_that_cannot_be(bad):
     with pytest.raises(ValueError, match="start"):
         Staged(**bad)

@@ -1,4 +1,4 @@
-"""The rewards of VLM-R1, Vision-R1 (Griffon) and So-Fake-R1: the specifications' numbers, and the pitfalls of the originals."""
+"""The rewards of VLM-R1, Vision-R1 (Griffon) and So-Fake-R1: the specifications' numbers, the originals' pitfalls."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def attempt(text, target, *, data=None, n_tokens=1, pictures=True, model_size=SE
 
 
 def score(reward, rollout, progress=0.0) -> Score:
-    (group,) = asyncio.run(weighted((reward, 1.0)).score([Group(sample=rollout.sample, rollouts=(rollout,))], progress=progress))
+    groups = [Group(sample=rollout.sample, rollouts=(rollout,))]
+    (group,) = asyncio.run(weighted((reward, 1.0)).score(groups, progress=progress))
     return group.rollouts[0].scores[reward.name]
 
 
@@ -166,7 +167,8 @@ def test_nothing_there(make, as_released):
 
 
 def test_malformed_items_count_in_the_length():
-    broken = answered('```json\n[{"bbox_2d": [10, 10, 50, 30], "label": "cat"}, {"label": "cat"}, {"bbox_2d": [9, 9, 1], "label": "x"}]\n```')
+    items = '{"bbox_2d": [10, 10, 50, 30], "label": "cat"}, {"label": "cat"}, {"bbox_2d": [9, 9, 1], "label": "x"}'
+    broken = answered(f"```json\n[{items}]\n```")
     assert value(vlm_r1.od_length(), broken, things(CAT)) == pytest.approx(1 / 3)
 
 
@@ -295,7 +297,12 @@ def test_the_released_heuristics_for_letters(text, letter):
 
 @pytest.mark.parametrize(
     ("text", "cleaned"),
-    [("<answer> Red\nKite. </answer>", "red kite"), ("Red \nKite", "red kite"), ("<answer>a</answer><answer>B..</answer>", "b"), ("", "")],
+    [
+        ("<answer> Red\nKite. </answer>", "red kite"),
+        ("Red \nKite", "red kite"),
+        ("<answer>a</answer><answer>B..</answer>", "b"),
+        ("", ""),
+    ],
 )
 def test_clean_text(text, cleaned):
     assert clean_text(text) == cleaned
@@ -444,7 +451,9 @@ def test_where_there_is_nothing_the_released_format_is_turned_round():
         assert value(vision_r1_griffon.dual_format(as_released=True), text, ()) == 1 - is_right
 
 
-@pytest.mark.parametrize(("progress", "below", "top"), [(0.0, 0.5, 0.75), (0.49, 0.5, 0.75), (0.5, 0.75, 0.9), (1.0, 0.75, 0.9)])
+@pytest.mark.parametrize(
+    ("progress", "below", "top"), [(0.0, 0.5, 0.75), (0.49, 0.5, 0.75), (0.5, 0.75, 0.9), (1.0, 0.75, 0.9)]
+)
 def test_the_papers_thresholds_rise_halfway(progress, below, top):
     f = vision_r1_griffon.staged().f
     assert (f(below - 1e-9, progress), f(below, progress), f(top - 1e-9, progress)) == (0.0, below, top - 1e-9)
@@ -540,7 +549,8 @@ def test_pairs_are_those_of_least_l1_in_original_pixels():
 
 
 def test_frames_are_converted_before_boxes_meet():
-    gold = tuple(Labelled(label, Box(*(v * 5 if n % 2 == 0 else v * 10 for n, v in enumerate(corners)), Frame.MILLE)) for label, *corners in (CAT, DOG))
+    rows = ((label, 5 * x1, 10 * y1, 5 * x2, 10 * y2) for label, x1, y1, x2, y2 in (CAT, DOG))
+    gold = tuple(Labelled(label, Box(*corners, Frame.MILLE)) for label, *corners in rows)
     assert value(vision_r1_griffon.recall(), listed(CAT, DOG), gold) == 1.0
     assert value(vision_r1_griffon.recall(frame=Frame.PIXEL), listed(CAT, DOG, scale=1), gold) == 1.0
     assert value(vision_r1_griffon.recall(), listed(CAT, DOG, scale=1), gold) == 0.0
@@ -575,8 +585,8 @@ def verdict_of(reward, text, truth, **options) -> float | None:
     [
         ("REAL", True), ("FULL_SYNTHETIC", True), ("REAL.", True), (" REAL \n", True), ("TAMPERED,(0,4),(213,205).", True),
         ("TAMPERED,(0,4),(213,205)", True), ("TAMPERED, (0, 4), (213, 205)", True), ("TAMPERED", False), ("real", False),
-        ("REAL,(0,4),(213,205)", False), ("TAMPERED,(0,4)", False), ("TAMPERED,(0,-4),(2,3)", False), ("TAMPERED,(0,4.5),(2,3)", False),
-        ("REAL FULL_SYNTHETIC", False), ("", False), ("REAL..", False),
+        ("REAL,(0,4),(213,205)", False), ("TAMPERED,(0,4)", False), ("TAMPERED,(0,-4),(2,3)", False),
+        ("TAMPERED,(0,4.5),(2,3)", False), ("REAL FULL_SYNTHETIC", False), ("", False), ("REAL..", False),
     ],
 )  # fmt: skip
 def test_the_grammar_of_verdicts(body, is_one):
@@ -647,7 +657,8 @@ def test_the_evaluation_counts_every_tampered_picture():
     from saccade.rewards.geometry.masks import compare
 
     hit, miss = compare(np.ones((2, 2)), np.ones((2, 2))), compare(np.zeros((2, 2)), np.ones((2, 2)))
-    found = so_fake_r1.evaluation([REAL, TAMPERED, "", REAL], [REAL, TAMPERED, TAMPERED, FULL_SYNTHETIC], tampered=[hit, miss])
+    said, truth = [REAL, TAMPERED, "", REAL], [REAL, TAMPERED, TAMPERED, FULL_SYNTHETIC]
+    found = so_fake_r1.evaluation(said, truth, tampered=[hit, miss])
     assert found.accuracy == 0.5
     assert found.by_label == {REAL: 1.0, TAMPERED: 0.5, FULL_SYNTHETIC: 0.0}
     assert found.macro_f1 == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)

@@ -10,6 +10,7 @@ from typing import Literal
 from saccade.core.picture import Box, Frame, Labelled
 from saccade.core.reward import Reward
 from saccade.core.rollout import Rollout, Score
+from saccade.rewards.format import format_of, strict_format_of
 from saccade.rewards.geometry.boxes import pairwise_iou
 from saccade.rewards.geometry.matching import greedy
 from saccade.rewards.geometry.objects import all_brought, gold_objects
@@ -19,7 +20,7 @@ from saccade.rewards.papers.vlm_r1.reading import Detections, detections, detect
 from saccade.rewards.published import Example, published
 from saccade.rewards.read.literals import fences, literal
 from saccade.rewards.read.reading import Reading
-from saccade.rewards.read.tags import THINK_ANSWER, layout
+from saccade.rewards.read.tags import THINK_ANSWER
 
 
 def _read(rollout: Rollout, frame: Frame, as_released: bool) -> Reading[Detections]:
@@ -126,17 +127,6 @@ class FormatOvd:
         return Reading(None, "no list in the fence") if not isinstance(value.value, list) else value
 
 
-@dataclass(frozen=True, kw_only=True)
-class Format:
-    """1 if the whole text is a think and an answer block, neither empty, else 0; see `format`."""
-
-    as_released: bool = False
-
-    def __call__(self, rollout: Rollout) -> Score:
-        read = layout(rollout.text, "think", "answer") if self.as_released else THINK_ANSWER.read(rollout.text)
-        return Score(float(read.value is not None), read.why or "think, then answer")
-
-
 _LIST = '[{"bbox_2d": [10, 10, 50, 30], "label": "cat"}, {"bbox_2d": [60, 20, 90, 45], "label": "dog"}]'
 _GOLD = (Labelled("cat", Box(20, 20, 100, 60, Frame.PIXEL)), Labelled("dog", Box(120, 40, 180, 90, Frame.PIXEL)))
 _EXAMPLE = Example(
@@ -200,7 +190,7 @@ def map(*, frame: Frame = Frame.MODEL) -> Reward:
 
 
 @published(
-    formula="0.7 * sum of IoU over pairs of one label / N + 0.3 * (1 - (missed + false alarm share) / 2), pairs of IoU >= 0.5",
+    formula="0.7 * sum of IoU over pairs of one label / N + 0.3 * (1 - (missed + false alarms) / 2), pairs of IoU >= 0.5",
     source="C",
     target=_TARGET,
     changed="a missing label is a wrong one; in the code it is another box's. Boxes in the answer block",
@@ -229,7 +219,7 @@ def weighted_sum(
 )
 def format(*, as_released: bool = False) -> Reward:
     """The generic format, named "format"."""
-    return Reward(name="format", function=Format(as_released=as_released))
+    return strict_format_of("think", "answer") if as_released else format_of(THINK_ANSWER)
 
 
 @published(
@@ -242,4 +232,4 @@ def format(*, as_released: bool = False) -> Reward:
 )
 def format_ovd(*, as_released: bool = False) -> Reward:
     """The format of open-vocabulary detection, named "format"."""
-    return Reward(name="format", function=Format(as_released=True) if as_released else FormatOvd())
+    return strict_format_of("think", "answer") if as_released else Reward(name="format", function=FormatOvd())
