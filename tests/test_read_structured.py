@@ -141,7 +141,7 @@ def test_fences():
     assert fences(text, "python") == ["x"]
     assert fences(text, None) == ["[1]", "x", "bare", "", "[2] `x`"]
     assert fences("none at all") == fences("``") == []
-    assert likely("```json\n1``` ```2```") == ["1", "```json\n1``` ```2```"]
+    assert likely("```json\n1``` ```2```") == ["\n1", "```json\n1``` ```2```"]
     assert likely("```0``` ```2```") == ["2", "```0``` ```2```"]
     assert likely("x") == ["x"]
 

@@ -62,9 +62,10 @@ def boxes(text: str, *, frame: Frame, keys: Sequence[str] = (), keep_swapped: bo
     keys. A box whose corners are swapped (x1 > x2 or y1 > y2) is dropped, or with `keep_swapped` turned round. None where the text
     has neither an item nor an empty list nor the word None alone.
     """
-    items = _first_told(_box_items, text, keys)
+    parts = likely(text)
+    items = _first_told(_box_items, parts, keys)
     if items is None:
-        return Reading(Boxes((), says_none=True)) if _says_none(text) else Reading(None, "no box")
+        return Reading(Boxes((), says_none=True)) if any(map(_is_none, parts)) else Reading(None, "no box")
     found, dropped = [], []
     for item in items:
         read = item.read(frame, keep_swapped=keep_swapped)
@@ -84,7 +85,7 @@ def box(
     keep_swapped: bool = False,
 ) -> Reading[Box]:
     """The first or last four numbers that stand as a box in the text. If its corners are swapped there is none: no other is taken."""
-    items = [item for item in _first_told(_box_items, text, keys) or () if item.corners is not None]
+    items = [item for item in _first_told(_box_items, likely(text), keys) or () if item.corners is not None]
     if not items:
         return Reading(None, "no box")
     return items[0 if which == "first" else -1].read(frame, keep_swapped=keep_swapped)
@@ -95,7 +96,7 @@ def points(text: str, *, frame: Frame, keys: Sequence[str] = ()) -> Reading[tupl
 
     With `keys`, only what stands under these quoted keys. An empty list is no points; a text without any is None.
     """
-    pairs = _first_told(_point_items, text, keys)
+    pairs = _first_told(_point_items, likely(text), keys)
     if pairs is None:
         return Reading(None, "no point")
     return Reading(tuple(Point(x, y, frame) for x, y in pairs))
@@ -137,17 +138,19 @@ class _Item:
 Told = TypeVar("Told")
 
 
-def _first_told(read: Callable[[str, Sequence[str]], list[Told] | None], text: str, keys: Sequence[str]) -> list[Told] | None:
-    """What `read` finds in the likeliest part of the text, or else in the whole; None if it finds nothing written."""
-    for part in likely(text):
+def _first_told(
+    read: Callable[[str, Sequence[str]], list[Told] | None], parts: Sequence[str], keys: Sequence[str]
+) -> list[Told] | None:
+    """What `read` finds in the first part where it finds anything written; None if there is no such part."""
+    for part in parts:
         told = read(part, keys)
         if told is not None:
             return told
     return None
 
 
-def _says_none(text: str) -> bool:
-    return any(part.strip().strip("'\"`.").lower() == "none" for part in likely(text))
+def _is_none(text: str) -> bool:
+    return text.strip().strip("'\"`.").lower() == "none"
 
 
 _NUM = r"([+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++))"

@@ -97,7 +97,8 @@ def fences(text: str, language: str | None = "json") -> list[str]:
 
 def likely(text: str) -> list[str]:
     """The parts of a text in which its answer stands, the likeliest first: the last fence marked json, or the last one; the text."""
-    marked = fences(text, "json") or fences(text, None)
+    fenced = _FENCE.findall(text)
+    marked = [body for mark, body in fenced if mark.lower() == "json"] or [body for _, body in fenced]
     return [*marked[-1:], text]
 
 
