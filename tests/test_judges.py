@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import signal
 import sqlite3
 import threading
 import time
@@ -138,6 +139,11 @@ def test_wide_forms_of_brackets_are_broken_as_the_plain_ones_are():
         assert len(forms) >= 3
         for form in forms:
             assert text.format(form) not in without_tokens(text.format(form))
+
+
+def test_what_cannot_be_seen_goes():
+    assert without_tokens("<\u200b|im_\u00adend|>\u202e\x00\x1b[2K\ufeff") == "< |im_end|>[2K"
+    assert without_tokens("a\r\nb\rc\u2028d\x85e\ud83df") == "a\nb\nc\nd\ne\ufffdf"
 
 
 def test_ordinary_text_stays_as_it_is():
@@ -586,6 +592,7 @@ def test_a_forked_process_goes_on_with_the_cache(tmp_path):
     cached._store._lock.acquire()  # as another thread of the parent might hold it at the fork
     child = os.fork()
     if not child:
+        signal.alarm(30)
         is_right = ask(cached, question("a")) == [Reply("reply 1")] and ask(cached, question("b")) == [Reply("reply 2")]
         os._exit(0 if is_right else 1)
     cached._store._lock.release()
