@@ -19,7 +19,7 @@ import pytest
 
 from saccade.algo.named import grpo
 from saccade.cli import main
-from saccade.core.picture import Picture
+from saccade.core.picture import Box, Frame, Picture
 from saccade.core.reward import Reward, Rewards, reward, weighted
 from saccade.core.sample import BadRow, Message, Sample, Task
 from saccade.data.duplicates import appearances, near_pairs
@@ -29,6 +29,7 @@ from saccade.rewards.judges import Question, Reply, Rule, judged
 from saccade.rewards.length import soft_overlong
 from saccade.rewards.mix import any_of, gated
 from saccade.rewards.papers.reason_rft import accuracy, format_reward, length_reward
+from saccade.rewards.read.boxes import box
 from saccade.rewards.steps import steps_of
 from saccade.run.check import Finding, check
 from saccade.run.check.pictures import picture_part
@@ -284,6 +285,34 @@ def test_a_rule_as_judge_is_checked():
 
 
 # gold answers
+
+
+def box_row(i: int) -> Sample:
+    picture = Picture.of(PIL.Image.new("RGB", (100 + i, 80), (i, 40, 90)))
+    return sample(i, target=Box(10 + i, 20, 50, 60, Frame.PIXEL), picture=picture, solution=None)
+
+
+def in_frame(frame: Frame) -> Callable[[Sample], str]:
+    def gold_answer(sample: Sample) -> str:
+        box = sample.pictures[0].convert(sample.target, to=frame)
+        return f"<answer>[{box.x1:g}, {box.y1:g}, {box.x2:g}, {box.y2:g}]</answer>"
+
+    return gold_answer
+
+
+@pytest.mark.parametrize("asked", [Frame.MODEL, Frame.PIXEL])
+@pytest.mark.parametrize("compared", [Frame.MODEL, Frame.PIXEL])
+def test_a_box_compared_in_another_frame_than_it_was_asked_for_is_named(asked, compared):
+    @reward
+    def overlap(rollout):
+        said = box(rollout.section("answer") or "", frame=compared).value
+        return 0.0 if said is None else rollout.pictures[0].convert(said, to=Frame.PIXEL).iou(rollout.sample.target)
+
+    findings = found(overlap, samples=[box_row(i) for i in range(6)], gold_answer=in_frame(asked))
+    if asked == compared:
+        assert errors(findings) == []
+    else:
+        assert only(findings, "constant").what == "overlap: earns 0 whatever is written"
 
 
 def test_gold_answers_come_from_the_recipe_the_solution_or_the_likeliest_form():

@@ -31,7 +31,8 @@ class Recipe:
     Every `checkpoint_every` steps, and where a stage ends, the selecting evaluations are measured and a checkpoint is
     written. `choose` says which checkpoint is handed over (choice.py), such as Highest("eval/counting-val/sampled"); None
     takes the last. `seed` decides everything random in the run. `gold_answer` writes the answer to a sample that deserves full
-    marks, for `saccade check` to hold the rewards against; None takes the samples' solutions.
+    marks, for `saccade check` to hold the rewards against; None takes the samples' solutions. The pictures of the sample that it is
+    given know the size at which the model sees them, so boxes can be written in the model's frame (`picture.convert`).
     """
 
     name: str

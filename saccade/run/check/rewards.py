@@ -14,7 +14,7 @@ from saccade.core.reward import Reward, Rewards, Term
 from saccade.core.sample import Sample
 from saccade.run.check.findings import Finding
 from saccade.run.check.probes import AGAIN, EMPTY_HANDED, GOLD, HALF, OTHER, PROBES, TWICE, columns_of, hostiles_of, wrong_answers
-from saccade.run.check.trying import Failure, Row, Tried, Words, needs, try_rows
+from saccade.run.check.trying import Failure, Row, Tried, Words, as_seen, needs, try_rows
 from saccade.run.records import plain
 
 SLOW = 0.050  # O seconds of this process that a call may take in the median
@@ -72,7 +72,7 @@ def gold_texts(
         texts, failed, why = [], [], ""
         for sample in samples:
             try:
-                texts.append(gold_answer(sample))
+                texts.append(gold_answer(as_seen(sample)))
             except Exception as error:  # the recipe's own function: whatever it raises is a finding
                 texts.append(None)
                 failed.append(sample.id)

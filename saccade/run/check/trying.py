@@ -1,7 +1,7 @@
 """Asking one reward about every probe of every row: what it says, where it raises, how long it takes.
 
-The rollouts are made of text alone: their tokens are words, `pieces` tells their text, and the model saw each picture at its
-own size.
+The rollouts are made of text alone: their tokens are words and `pieces` tells their text. The model is taken to have seen every
+picture twice as wide and three times as high, so that a box compared in another frame than it was asked for shows at once.
 """
 
 from __future__ import annotations
@@ -17,18 +17,32 @@ from typing import Any
 
 import numpy as np
 
+from saccade.core.picture import Picture
 from saccade.core.reward import Reward, RewardError
 from saccade.core.rollout import Group, Rollout, Score, Stop
-from saccade.core.sample import Sample
+from saccade.core.sample import Message, Sample
 from saccade.rewards.judges import Judged, Rule
 from saccade.run.check.probes import AGAIN, EMPTY, GOLD, PROBES, columns_of
 
 OFFERED = frozenset({"progress", "pieces"})  # what a check can offer of what a stage offers
+STRETCH = (2, 3)  # O whole numbers, so that whole pixels stay whole
 PATIENCE = 60.0  # seconds that a reward may take for one answer
 LONG = 1.0  # seconds; a call that took longer is timed once more, as it may have loaded something
 WAITS = 0.02  # seconds in which a reward did nothing; from there on rows are asked together
 TOGETHER = 32  # rows asked together of a reward that waits
 _WORD = re.compile(r"\s*\S+|\s+")
+
+
+def as_seen(sample: Sample) -> Sample:
+    """The sample with its pictures at the sizes at which the model is taken to see them."""
+    return dataclasses.replace(sample, messages=tuple(Message(m.role, tuple(map(_seen, m.parts))) for m in sample.messages))
+
+
+def _seen(part: str | Picture) -> str | Picture:
+    if isinstance(part, str) or part.model_size is not None:
+        return part
+    width, height = part.size
+    return part.seen_at((STRETCH[0] * width, STRETCH[1] * height))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +186,7 @@ class Words:
             logp_T=(-1.0,) * len(token_T),
             is_sampled_T=(True,) * len(token_T),
             stop=Stop.EOS,
-            pictures=tuple(picture.seen_at(picture.size) for picture in sample.pictures),
+            pictures=as_seen(sample).pictures,
         )
 
 
