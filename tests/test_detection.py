@@ -128,7 +128,11 @@ def one_picture(gold, said, *, iscrowd=0, area=None):
         ([[0, 0, 20, 10]], [([0, 0, 20, 7.5], 1)]),  # exactly 0.75
         ([[0, 0, 10, 10], [0, 0, 10, 10]], [([0, 0, 10, 10], 1), ([0, 0, 10, 9], 1)]),  # two golds alike
         ([[0, 0, 10, 10], [5, 0, 10, 10]], [([2, 0, 10, 10], 1), ([0, 0, 10, 10], 0.5)]),  # who takes what
+        ([[0, 0, 10, 10], [4, 0, 10, 10]], [([2, 0, 10, 10], 1), ([4, 0, 10, 10], 0.5)]),  # of equals the last gold is taken
+        ([[4, 0, 10, 10], [0, 0, 10, 10]], [([2, 0, 10, 10], 1), ([4, 0, 10, 10], 0.5)]),
         ([[0, 0, 32, 32]], [([0, 0, 32, 32], 1)]),  # 32 x 32 is small and medium
+        ([[0, 0, 10, 10]], [([50, 50, 32, 32], 1), ([0, 0, 10, 10], 0.5)]),  # a stray one counts in both
+        ([[0, 0, 40, 40]], [([50, 50, 32, 32], 1), ([0, 0, 40, 40], 0.5)]),
         ([[0, 0, 96, 96]], [([0, 0, 96, 96], 1)]),
         ([[0, 0, 10, 10]], [([0, 0, 10, -10], 1), ([0, 0, 10, 10], 0.5)]),  # a negative area is ignored
         ([[0, 0, 10, 10]], [([0, 0, -10, -10], 1), ([0, 0, 10, 10], 0.5)]),  # two make a positive one
@@ -310,6 +314,18 @@ def test_more_than_a_hundred_of_a_label_are_cut():
     late = [Labelled("a", Box(50, 50, 60, 60, Frame.MODEL))] * 100 + gold
     assert sample_map(late, gold).map == per_sample(late, gold)[0] == 0.0
     assert sample_map(late[1:], gold).map == pytest.approx(per_sample(late[1:], gold)[0], abs=EXACT) == pytest.approx(0.01)
+
+
+def test_boxes_larger_than_all_areas_are_ignored_on_either_side():
+    def square(side, x=0.0):
+        return Labelled("a", Box(x, 0, x + side, side, Frame.MODEL))
+
+    most = 1e5  # its square is the largest area that counts
+    said = [square(most), square(10, -50), square(9, -70), square(8, -90)]
+    for gold in ([square(1.1 * most), square(9, -70), square(8, -90)], [square(0.9 * most), square(9, -70)]):
+        for first in (square(most), square(1.2 * most), square(0.8 * most)):
+            answer_ = [first, *said[1:]]
+            assert sample_map(answer_, gold).map == pytest.approx(per_sample(answer_, gold)[0], abs=EXACT)
 
 
 def test_equal_scores_make_the_order_count():

@@ -518,6 +518,22 @@ def test_as_released_a_pair_at_exactly_one_half_counts_half():
     half = whole(("cat", 20, 20, 100, 40))  # IoU and GIoU exactly 0.5
     assert value(vision_r1_griffon.recall(as_released=True), half, things(CAT)) == 0.5
     assert value(vision_r1_griffon.recall(), half, things(CAT)) == 1.0
+    assert value(vision_r1_griffon.precision(), half, things(CAT)) == 0.5
+
+
+def test_labels_decide_between_boxes_less_than_a_pixel_apart():
+    gold = things(CAT, ("dog", 20.1, 20, 100, 60))
+    said = things(("cat", 20.1, 20, 100, 60), ("dog", *CAT[1:]))
+    assert max(vision_r1_griffon.pair_overlaps(said, gold, attempt("", None))) < 1.0
+
+
+def test_pairs_are_the_same_whatever_the_frame_of_the_gold():
+    rollout = attempt("", None)
+    near = ("dog", 24, 20, 104, 60)  # four pixels beside CAT: labels would win in fractions of the picture
+    said = things(("dog", *CAT[1:]), ("cat", *near[1:]))
+    for frame in Frame:
+        gold = [Labelled(thing.label, rollout.pictures[0].convert(thing.box, to=frame)) for thing in things(CAT, near)]
+        assert vision_r1_griffon.pair_overlaps(said, gold, rollout) == pytest.approx([1.0, 1.0]), frame
 
 
 @pytest.mark.parametrize("make", [vision_r1_griffon.recall, vision_r1_griffon.precision])
@@ -638,6 +654,9 @@ def test_a_box_around_everything_earns_the_tampered_share_and_coverage_shows_it(
     small = Truth(label=TAMPERED, box=Box(0, 0, 100, 100, Frame.MODEL))
     assert verdict_of(so_fake_r1.localisation(above=0.5), text, small) == 0.0
     assert verdict_of(so_fake_r1.localisation(above=0.5), text, FAKE) == 1.0
+    half = Truth(label=TAMPERED, box=Box(0, 0, 112, 112, Frame.MODEL))
+    assert verdict_of(so_fake_r1.localisation(), answered("TAMPERED,(0,0),(112,56)"), half) == 0.5
+    assert verdict_of(so_fake_r1.localisation(above=0.5), answered("TAMPERED,(0,0),(112,56)"), half) == 0.0
 
 
 def test_labels_go_by_name_as_their_numbers_changed():
