@@ -15,6 +15,7 @@ With `@reward(scope="group")` it sees a whole Group and returns one value per si
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +51,7 @@ class Reward:
         own = getattr(self.function, "best_for", None)
         return self.best if own is None else own(sample)
 
-    @property
+    @functools.cached_property
     def wants(self) -> frozenset[str]:
         """Names of what the function asks to be offered: its own `wants`, else its parameters."""
         declared = getattr(self.function, "wants", None)
@@ -106,6 +107,17 @@ class Rewards:
         A rollout with any None score has reward None.
         """
         return list(await asyncio.gather(*(self._score_group(group, offered) for group in groups)))
+
+    def score_now(self, groups: Sequence[Group], **offered: Any) -> list[Group]:
+        """`score` for callers that are not async themselves."""
+        found: list[Group] = []
+
+        async def keep() -> None:
+            # asyncio.run shows its task's result as text where it handles Ctrl-C, and groups are long: it gets none.
+            found.extend(await self.score(groups, **offered))
+
+        asyncio.run(keep())
+        return found
 
     async def _score_group(self, group: Group, offered: Mapping[str, Any]) -> Group:
         columns = await asyncio.gather(*(term.reward.scores(group, **offered) for term in self.terms))

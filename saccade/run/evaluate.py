@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -145,7 +144,7 @@ def _answers(
     groups = policy.sample(samples, n=n, sampling=evaluation.sampling(temperature), seed=seed)
     names = {reward.name: reward for reward in (evaluation.score, *evaluation.shares)}
     rewards = Rewards(tuple(Term(reward, 1.0) for reward in names.values()))
-    return asyncio.run(rewards.score(groups, progress=1.0, pieces=policy.pieces, ask=asking(policy, seed=seed)))
+    return rewards.score_now(groups, progress=1.0, pieces=policy.pieces, ask=asking(policy, seed=seed))
 
 
 def _values(group: Group, name: str) -> tuple[float, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Sequence
@@ -196,7 +195,7 @@ class RL:
         )
         sampled = time.perf_counter()
         ask = asking(policy, seed=derive(seed, self.name, step, f"ask {number}"))
-        groups = asyncio.run(self.rewards.score(groups, progress=progress, pieces=policy.pieces, ask=ask))
+        groups = self.rewards.score_now(groups, progress=progress, pieces=policy.pieces, ask=ask)
         seconds["time/sample"] += sampled - start
         seconds["time/score"] += time.perf_counter() - sampled
         return groups
