@@ -413,6 +413,15 @@ def test_a_slow_server_costs_its_time_limit_and_no_more(serve):
     assert len(server.bodies) == 2
 
 
+def test_patience_ends_a_request_too(serve):
+    free = threading.Event()
+    server = serve(lambda body, n: sending(Sent(500, "busy"))(body, n) if n == 0 else "late" if free.wait(20) else "")
+    begin = time.monotonic()
+    said = failure(server.judge(seconds=10.0, patience=0.5))
+    assert "did not answer within" in said and said.endswith("it has 0.5 s in all") and time.monotonic() - begin < 2
+    free.set()
+
+
 def test_a_server_that_drips_is_slow_too():
     """The client's own time limit is for each read: bytes that keep coming would keep it waiting for ever."""
     stop = threading.Event()
