@@ -530,6 +530,12 @@ def test_a_judge_that_was_down_is_asked_again_after_its_rest(serve):
     assert [one.text for one in ask(judge, *[question()] * 12)] == ["fine"] * 12
 
 
+def test_a_judge_that_answers_now_and_then_is_not_dead(serve):
+    server = serve(lambda body, n: "fine" if n % 3 == 2 else sending(Sent(503, "busy"))(body, n))
+    found = ask(server.judge(tries=1, gives_up_after=3, concurrency=1), *[question()] * 12)
+    assert [isinstance(one, JudgeFailed) for one in found] == [True, True, False] * 4 and len(server.bodies) == 12
+
+
 def test_refusals_do_not_make_a_judge_dead(serve):
     server = serve(lambda body, n: sending(Sent(400, "no"))(body, n) if n < 20 else "fine")
     found = ask(server.judge(concurrency=1), *[question()] * 21)
