@@ -193,13 +193,15 @@ CHOICES = {
           "B) red, because (A) is wrong", "The answer is B, and A is incorrect.", "**B.** blue", "B.Blue", "（Ｂ）", "选B",
           r"First \boxed{A}, no: \boxed{B}", "I choose b", "It can't be A. So the answer is B.", "Final Answer:B",
           "A) red\nB) blue\nC) green\nThe answer is B", "the reasoning\n\nB", "Correct choice: B, since it is blue",
-          "(B) is the right answer", "I would go with B."],
+          "(B) is the right answer", "I would go with B.", "B (not A)", "B, not A", "B, because A is wrong", "B since it is blue",
+          "B.blue", "option b", "ans: B", "B。", "### B", "- B"],
     "D": ["D) \n", "The answer: d.", "d - dent", "So, option (D) is correct", "The correct answer is option D.", "D, \n"],
     None: ["", " ", "E", "(E)", "AB", "A or B", "The answer is A or B", "A) red, B) blue", "A) red B) blue C) white D) black",
            "A\nB\nC\nD", "(A) (B)", "A scratch is visible on the surface", "a scratch", "The answer is A scratch",
            "Answer: A scratch on the surface", "There is a dent", "B-cell lymphoma", "Vitamin D", "Hepatitis B is the correct answer",
            "The answer is not A", "The wrong answer is A", "C++", "P(A) = 0.5", "item(s)", "i.e. this", "A.M.", "D'Artagnan",
-           "The answer is B. No, the answer is C.", "<answer>B</answer>", "42", "B red", "A cat, D dog", r"\boxed{7}"],
+           "The answer is B. No, the answer is C.", "<answer>B</answer>", "42", "B red", "A cat, D dog", r"\boxed{7}", "not (B)", "It isn't (B)",
+           "B as well as C", "not option B", "B or C, because both fit", "A not so clear picture", "option a or b", "a.out"],
 }  # fmt: skip
 
 

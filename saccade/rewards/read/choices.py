@@ -33,10 +33,10 @@ def choice(text: str, options: str | Iterable[str] | Mapping[str, str] = "ABCD")
     The clearest way of naming decides:
     1. the text is the letter and nothing else: "B", "(b)", "**B.**", "$B$"
     2. the last box: "\boxed{B}"
-    3. a sentence says so: "the answer is B", "I choose b", "option C is correct", "it must be D."
+    3. a sentence says so: "the answer is B", "I choose b", "option C is correct", "it must be D.", "B, because"
     4. a line is the letter and nothing else
     5. a label begins the text or a line: "B) blue", "(b) blue", "B. blue", "B: blue"
-    6. a letter is marked: "(B)", "**B**", "option B"
+    6. a letter is marked: "(B)", "**B**", "option B"; but not denied: "not (B)"
     7. the text is the words of one option
     Two letters named in the same way are none, nor is a label before another option's words. ValueError where there are no
     options, more than 64, or two that differ in case only.
@@ -134,7 +134,10 @@ _PREDICATE = r"\s(?:is|are|was|has|does|would|can|cannot)\b"
 # Wide forms of ASCII characters, as East Asian keyboards write them.
 _WIDE = {0xFF01 + i: 0x21 + i for i in range(94)}
 
-_OPEN, _CLOSE = r"[\s*_`'\"$(\[{]{0,8}+", r"[\s*_`'\"$)\]}.:,;!]{0,8}+"
+_OPEN, _CLOSE = r"[\s*_`'\"$(\[{#>-]{0,8}+", r"[\s*_`'\"$)\]}.:,;!。，、]{0,8}+"
+_NOUN = r"(?i:(?:the\s)?(?:option|choice|letter)\s{1,2})?"
+_DENIED = r"(?<!\bnot\s)(?<!n['’]t\s)"
+_BECAUSE = r"(?i:because|since|as(?!\s(?:well|does|do|is|are)\b)|due|given|not|rather\sthan|instead\sof)\b"
 _TYPE = r"(?:\\(?:text|textbf|mathrm|mathbf)\{)?"
 _START, _END = r"(?<![\w\\'’-])", r"(?![\w+#°]|[-'’]\w)"
 # "A" and "I" before another word are words themselves, except before these.
@@ -143,7 +146,7 @@ _LEAD = re.compile(
     r"\A\W{0,4}(?:the\s)?(?:(?:final|correct|right|best)\s)?(?:answer|option|choice)\s?(?:is|:)[\s*:]{0,4}", re.IGNORECASE
 )
 _SAID = (
-    r"(?i:(?<!wrong )(?<!incorrect )(?<!false )\b(?:answer|choice|option|solution)\**(?:\s(?:here|then))?\s{0,2}"
+    r"(?i:(?<!wrong )(?<!incorrect )(?<!false )\b(?:answer|ans\.?|choice|option|solution)\**(?:\s(?:here|then))?\s{0,2}"
     r"(?:(?:is|must\sbe|should\sbe|would\sbe|will\sbe)\s{0,2}:?|:|=)"
     r"|\b(?:i|we|i'd|i'll|would|must|should|will|therefore|so|thus)\s(?:choose|select|pick|chose|go\swith|answer(?:\swith)?)\b"
     r"|答案(?:是|为|:)?|选择?)\**\s{0,3}(?i:(?:the\s)?(?:(?:option|choice|letter|answer)\s{1,2})?)"
@@ -169,18 +172,19 @@ def _ways(options: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
             rf"(?<![A-Za-z0-9_])(?:{either})(?![A-Za-z0-9_])"
             + (rf"(?<!(?<![A-Za-z0-9_])[{small_article}](?=[ \t]{{1,4}}+[a-z]))" if small_article else "")
         ),
-        re.compile(rf"{_OPEN}{_TYPE}{_OPEN}(?P<letter>{either}){_CLOSE}"),
+        re.compile(rf"{_OPEN}{_NOUN}{_TYPE}{_OPEN}(?P<letter>{either}){_CLOSE}"),
         re.compile(
             rf"{_SAID}[*_`'\"$(\[{{]{{0,4}}{_TYPE}{letter}{another}"
+            rf"|\A[*(\[\"']{{0,3}}(?!{_ARTICLE})(?P<reasoned>{capital})[)\]*\"'.]{{0,3}},?\s\(?{_BECAUSE}"
             rf"|{subject}(?P<subject>{capital})[)\]*\"']{{0,3}}\s{_VERDICT}"
             rf"|\b(?i:it|this|that)\s(?:is|must\sbe|should\sbe)\s[(\[*\"']{{0,3}}(?P<it>{capital})[)\]*\"']{{0,3}}(?:[.,;!]|\Z)"
         ),
         re.compile(rf"^[ \t*_`'\"$(\[]{{0,6}}+{_TYPE}(?P<letter>{capital})[ \t*_`'\"$)\]}}.]{{0,6}}+$", re.MULTILINE),
         _label(options),
         re.compile(
-            rf"(?<!\w)[(\[](?P<bracketed>{either})[)\]]|(?<![\w(\[\\'’-])(?P<half>{capital})\)(?!\w)"
+            rf"{_DENIED}(?:(?<!\w)[(\[](?P<bracketed>{either})[)\]]|(?<![\w(\[\\'’-])(?P<half>{capital})\)(?!\w)"
             rf"|\*\*\(?(?P<bold>{capital})[).:]{{0,2}}\*\*|[\"`](?P<quoted>{capital})[\"`]"
-            rf"|\b(?i:option|choice|letter)\s{{1,2}}[(\"'*]{{0,3}}(?P<option>{capital}){_END}"
+            rf"|\b(?i:option|choice|letter)\s{{1,2}}[(\"'*]{{0,3}}(?P<option>{capital}){_END})"
         ),
     )
 
@@ -189,11 +193,11 @@ def _ways(options: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
 def _label(options: tuple[str, ...]) -> re.Pattern[str]:
     """A label in front of the text, of a line, or of a part of a list: the first one of an enumeration is no choice."""
     either, capital = _either(options), _capital(options)
-    point = r"(?=\s|\Z|[*_]|[^\x00-\x7f]|[A-Z][a-z])"
+    point = r"(?:(?=\s|\Z|[*_]|[^\x00-\x7f]|[A-Z][a-z])|(?<=[A-Z].)(?=[a-z]{2}))"
     return re.compile(
         rf"(?:\A|\n|[,;/&]\s|\s(?:and|or)\s)[ \t*_`'\"$]{{0,4}}+"
         rf"(?:[(\[](?P<bracketed>{either})[)\]]|(?P<letter>{either})(?:[)\]]|[.:]{point}|\s[-–—]\s))"
-        rf"|(?<!\bnot)\s(?:[(\[](?P<later>{either})[)\]]|(?P<half>{capital})\))(?!{_PREDICATE})(?!\w)"
+        rf"|(?<!\bnot)(?<!n't)\s(?:[(\[](?P<later>{either})[)\]]|(?P<half>{capital})\))(?!{_PREDICATE})(?!\w)"
     )
 
 
