@@ -187,7 +187,8 @@ class Reader:
 
 
 def _bytes(prompt: Prompt) -> int:
-    return sum(value.nbytes for value in prompt.features.values())
+    tensors = (prompt.token_P, prompt.position_AP, *prompt.features.values())
+    return sum(tensor.nbytes for tensor in tensors)
 
 
 def _content(part: str | Picture) -> dict[str, Any]:
