@@ -19,7 +19,7 @@ from saccade.policy.spec import ModelSpec, Sampling
 from saccade.policy.text_judge import CannotRead, TextJudge
 from saccade.policy.transformers_policy import TransformersPolicy
 from saccade.rewards.judges import JudgeFailed, Local, Question, judged, quoted
-from saccade.run.ask import asking
+from saccade.run.ask import answers_of, asking
 from saccade.run.evaluate import Evaluation, measure
 from saccade.run.memory import Memory
 from tests.micro import micro
@@ -100,6 +100,20 @@ def test_text_that_would_be_read_as_a_picture_fails_alone(policy):
     good, bad, quote = answered(policy, user("sum"), user(token), user(quoted(token)), max_tokens=3)
     assert isinstance(bad, JudgeFailed) and token in str(bad)
     assert isinstance(good, str) and isinstance(quote, str)
+
+
+def test_another_vision_model_judges_what_it_sees(policy):
+    """Two pictures, one question: the judge's replies are the model's own greedy answers to each."""
+    samples = [sample for sample in micro().stages[1].task.samples if sample.kind == "counting"][:2]
+    assert samples[0].pictures[0].sha != samples[1].pictures[0].sha
+    judge = Local(answers_of(policy), name="tiny")
+
+    async def ask() -> list[str]:
+        questions = [Question(messages=sample.messages, max_tokens=12) for sample in samples]
+        return [reply.text for reply in await asyncio.gather(*(judge(question) for question in questions))]
+
+    groups = policy.sample(samples, n=1, sampling=Sampling(max_tokens=12, temperature=0.0), seed=0)
+    assert asyncio.run(ask()) == [group.rollouts[0].text for group in groups]
 
 
 def test_asking_leaves_the_policy_as_it_was(policy):

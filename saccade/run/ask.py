@@ -47,6 +47,19 @@ def asking(policy: Policy, *, seed: int) -> Callable[..., Awaitable[str]]:
     return ask
 
 
+def answers_of(policy: Policy) -> Callable[..., list[str | Exception]]:
+    """Another vision-language model as a judge that sees pictures, greedily, in this process.
+
+    >>> judge = Local(answers_of(TransformersPolicy.load(ModelSpec(path="Qwen/Qwen2.5-VL-7B-Instruct"))), name="qwen2.5-vl-7b")
+    """
+
+    def answers(messages: Sequence[Sequence[Message]], *, max_tokens: int) -> list[str | Exception]:
+        sampling = Sampling(max_tokens=max_tokens, temperature=0.0)
+        return _answers(policy, 0, [_Asked(tuple(told), sampling) for told in messages])
+
+    return answers
+
+
 def _answers(policy: Policy, seed: int, asked: Sequence[_Asked]) -> list[str | Exception]:
     """An answer to each, in order. What is asked greedily by several is answered once."""
     first: dict[tuple[_Asked, int | None], int] = {}
