@@ -154,3 +154,10 @@ def test_the_readmes_example_trains(tmp_path, monkeypatch):
     steps = [json.loads(line) for line in (tmp_path / "runs/mine/metrics.jsonl").read_text().splitlines()]
     assert sum(line["run/stage"] == "rl" for line in steps) == 3  # two steps and the stage's end
     assert (tmp_path / "runs/mine/summary.json").exists()
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_the_examples_of_the_rewards_page_run(number, capsys):
+    """The judge of the last one is made, and not asked: nothing listens at its address."""
+    exec(shown("docs/rewards.md", "# Reading and scoring", number), {})
+    assert number or capsys.readouterr().out == "no answer block\n"
