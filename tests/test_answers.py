@@ -14,7 +14,7 @@ from saccade.core.sample import Message, Sample
 from saccade.rewards.answers import accuracy as a
 from saccade.rewards.answers.numeric import is_close, only_quantity, relaxed
 from saccade.rewards.answers.overlap import MAX_WORD, Overlap, rouge_l, rouge_mean, rouge_n, token_f1, word_set_f1
-from saccade.rewards.answers.rule import is_formula, says_the_same
+from saccade.rewards.answers.rule import is_formula, is_the_same, same_words_or_option, says_the_same, says_the_same_or_chooses
 from saccade.rewards.answers.text import MAX_ANSWER, anls, edit_similarity, normalise, same, same_normalised
 from saccade.rewards.answers.verdict import Verdict, question_of, verified
 from saccade.rewards.judges.judge import JudgeFailed, Question
@@ -216,7 +216,8 @@ def test_tolerances():
 
 def test_the_only_number_of_a_phrase():
     right = dict.fromkeys(["There are 3 cubes.", "\\boxed{3}", "3 (three)", "3, so 3"], 3)
-    read = right | dict.fromkeys(["2 or 3", "[3]", "none"])
+    denied = ["not 3", "it cannot be 3", "isn't 3", "less than 3", "at least 3", "3 and a half"]
+    read = right | dict.fromkeys(["2 or 3", "[3]", "none", *denied]) | {"it is minus 3": -3, "3 are not red": 3}
     assert {text: only_quantity(text).value and only_quantity(text).value.value for text in read} == read
     assert is_close("there are 3", "3", read=only_quantity) == 1
 
@@ -292,6 +293,14 @@ def test_whatever_chartqas_convention_accepts_is_accepted(text, gold):
         ("8 apples", "8", 1),
         ("60^\\circ", "60", 1),
         ("3 1/2", "3.5", 1),
+        ("The answer is 8.", "8", 1),
+        ("**Final answer:** 8", "8", 1),
+        ("**8**", "8", 1),
+        ("so $\\boxed{8}$", "8", 1),
+        ("The answer is **red**.", "red", 1),
+        ("minus 8", "-8", 1),
+        ("minus 8", "8", 0),
+        ("The answer is not 8", "8", 0),
         ("it cannot be 8", "8", 0),
         ("not 8", "8", 0),
         ("7 or 8", "8", 0),
@@ -311,6 +320,8 @@ def test_the_rule(text, gold, is_right):
         (r"\sqrt{8}", r"2\sqrt{2}", 1),
         ("2 sqrt(2)", r"\sqrt{8}", 1),
         ("9pi", r"9\pi", 1),
+        ("2√2", r"\sqrt{8}", 1),
+        (r"The answer is $\frac{2}{4}$.", r"\frac{1}{2}", 1),
         ("4, 3", "3, 4", 1),
         (r"x = 3 \text{ or } x = 4", "3, 4", 1),
         ("[0, 1]", "(0, 1)", 0),
@@ -321,6 +332,24 @@ def test_the_rule(text, gold, is_right):
 def test_the_rule_with_formulas(text, gold, is_right):
     pytest.importorskip("math_verify")
     assert says_the_same(text, gold) == is_right
+
+
+@pytest.mark.parametrize(
+    ("text", "gold", "is_right"),
+    [
+        ("B", "B", 1), ("(b)", "B", 1), ("B. cat", "B", 1), ("B", "(B) cat", 1), ("The answer is B.", "B: cat", 1), ("**B**", "b", 1),
+        ("A or B", "B", 0), ("C", "B", 0), ("not (B)", "B", 0), ("A", "A - B", 0), ("K", "K", 1), ("cat.", "Cat", 1), ("a cat", "cat", 1),
+        ("cat or dog", "cat", 0), ("", "B", 0), (r"$\text{cat}$", "cat", 1), ("x" * 1000, "cat", 0),
+    ],
+)  # fmt: skip
+def test_options_by_their_letter_else_the_same(text, gold, is_right):
+    assert says_the_same_or_chooses(text, gold) == is_right
+    assert same_words_or_option(text, gold) == is_right
+
+
+def test_a_lead_and_a_box_are_no_part_of_an_answer():
+    assert [is_the_same(text, "8") for text in ("8", "8.0", "The answer is 8")] == [1, 1, 0]
+    assert same_words_or_option("9:30", "9:30 pm") == 0  # needs no math-verify, though it has digits
 
 
 def test_what_is_a_formula():

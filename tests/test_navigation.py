@@ -245,6 +245,11 @@ def test_format_comes_in_quarters(text, value, as_released):
     assert flightgpt.format(as_released=as_released)(Example(text=text, target=TARGET).rollout()).value == value
 
 
+def test_empty_blocks_earn_the_format_as_released_only():
+    tags = Example(text="<think></think><answer> </answer>", target=TARGET).rollout()
+    assert [flightgpt.format(as_released=released)(tags).value for released in (False, True)] == [0, 0.5]
+
+
 def test_a_target_in_the_models_frame_is_measured_in_the_maps_pixels():
     """Seen at half its size, the map's (1000, 800) is (500, 400); 200 px of the map are 100 there."""
     seen = flown('{"target_location": [600, 400]}', '{"landmark_bbox": [450, 350, 550, 450]}', model_size=(1000, 800))

@@ -332,6 +332,7 @@ def boxed(answer: str, *, before: str = "") -> str:
         (boxed("\\dfrac{1}{2}"), "\\boxed{\\frac{1}{2}}", 1),
         (boxed("\\frac{1}{2}"), "0.5", 1),
         (boxed("12\\text{ cm}"), "12", 1),
+        (boxed("2\\sqrt{3}\\text{ cm}"), "2\\sqrt{3}", 1),
         (boxed("30 minutes"), "30", 1),
         (boxed("\\varnothing"), "\\emptyset", 1),
         (boxed("B"), "\\boxed{B}", 1),

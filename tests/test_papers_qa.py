@@ -110,6 +110,17 @@ def test_visionary_free_form_is_the_mean_of_three_rouges():
         ("45%", "45%", 1, 1),
         ("YES", "yes", 1, 1),
         ("no", "yes", 0, 0),
+        ("Yes.", "yes", 1, 0),
+        ("The answer is a red car.", "red car", 1, 0),
+        ("red car or bus", "red car", 0, 0),
+        ("B. a horse", "B", 1, 0),
+        ("**B**", "B", 1, 0),
+        ("A or B", "B", 0, 0),
+        ("1e3", "1", 0, 1),  # released: no exponents
+        ("1e3", "1000", 1, 0),
+        ("x=-7", "-7", 1, 1),
+        ("not 7", "7", 0, 1),
+        ("minus 7", "-7", 1, 0),
         ("", "7", 0, 0),
     ],
 )
@@ -323,8 +334,10 @@ def test_wethink_without_a_judge_says_what_is_missing():
 
 @pytest.mark.parametrize(
     ("answer", "gold", "value"),
-    [("(b) a cat", "B", 1), ("a cat", "A", 0), ("12.0", "12", 1), ("The red car", "red car", 1), ("c", "C", 1)],
-)
+    [("(b) a cat", "B", 1), ("a cat", "A", 0), ("12.0", "12", 1), ("The red car", "red car", 1), ("c", "C", 1),
+     ("B", "B. a cat", 1), ("C", "B. a cat", 0), ("B. a cat", "B. a cat", 1), ("B or C", "B", 0), ("not (B)", "B", 0),
+     ("A - B", "A - B", 1), ("A", "A - B", 0), ("The answer is 12.", "12", 1), ("**red car**", "red car", 1)],
+)  # fmt: skip
 def test_wethink_rule(answer, gold, value):
     assert wethink.same_by_rule(answer, gold) == value
 
@@ -347,12 +360,21 @@ def test_wethink_rule(answer, gold, value):
         ("<think>a</think> b <answer>7</answer> no, <answer>8</answer>", 0, 1),
         ("<think>a</think> b <answer>7</answer><answer>7</answer>", 0.5, 1),
         ("<think>a</think> b <answer></answer>", 0, 0),
+        ("<think>so</think> . <answer>7</answer>", 0.5, 1),  # a full stop is no justification
+        ("<think>so</think> five and two <answer>The answer is 7.</answer>", 1, 0),
+        ("so \\boxed{7}", 0, 0),
         ("", 0, 0),
     ],
 )
 def test_openvlthinker_accuracy(text, ours, released):
     assert value_of(openvlthinker.accuracy(), attempt(text, "7 ")) == ours
     assert value_of(openvlthinker.accuracy(as_released=True), attempt(text, "7 ")) == released
+
+
+def test_openvlthinker_options_are_chosen_by_their_letter():
+    options = attempt("<think>so</think> the cat <answer>B. cat</answer>", "B")
+    assert value_of(openvlthinker.accuracy(), options) == 1
+    assert value_of(openvlthinker.accuracy(as_released=True), options) == 0
 
 
 def test_openvlthinker_without_the_penalty_is_the_first_paper():
@@ -399,6 +421,8 @@ def test_skywork_totals(text, total):
         (r"\frac{1}{2}", "0.5", 1, 0),
         (r"\text{B}", "B", 1, 0),
         ("B", "b", 1, 1),
+        ("B. cat", "B", 1, 0),
+        ("A or B", "B", 0, 0),
         (r"\sqrt2", "2", 0, 1),  # released: commands are stripped
         ("$7$", "7", 1, 1),
         ("7.0", "7", 1, 0),

@@ -256,7 +256,7 @@ def test_the_last_part_of_a_very_long_text_is_read():
         ("yes", True), ("No.", False), ("**Yes**", True), (" YES!\n", True), ("(no)", False), (r"\boxed{yes}", True),
         ("Yes, there is no dent", True), ("No dent", False), ("The answer is no", False), ("The answer: yes.", True),
         ("The answer is no because it is whole", False), ("Is it? Yes.", True), ("yes yes", True), ("_Yes_", True),
-        ("there is no dent", None), ("yes/no", None), ("Yes or no", None), ("no, yes", None), ("yes and no", None),
+        ("there is no dent", None), ("yes/no", None), ("yes|no", None), ("Yes or no", None), ("not yes", None), ("Yes, no doubt.", True), ("no, yes", None), ("yes and no", None),
         ("Yes it is. No it is not.", None), ("No. 5 is bad", None), ("nobody", None), ("yes-man", None), ("noyes", None),
         (r"Yes, it looks so at first. \boxed{no}", False), ("", None), ("maybe", None), ("not", None), ("it could be yes, it could be no.", None),
     ],
@@ -269,7 +269,7 @@ def test_yes_no(text, value):
 
 QUANTITIES = [
     ("1,234", 1234, ""), ("1 234", 1234, ""), ("1,234.5", 1234.5, ""), ("12,345,678", 12345678, ""), ("1{,}234", 1234, ""),
-    ("-3", -3, ""), ("−3", -3, ""), ("+3.50", 3.5, ""), (".5", 0.5, ""), ("5.", 5, ""), ("007", 7, ""),
+    ("-3", -3, ""), ("−3", -3, ""), ("minus 3", -3, ""), ("Negative 1/2", -0.5, ""), ("+3.50", 3.5, ""), (".5", 0.5, ""), ("5.", 5, ""), ("007", 7, ""),
     ("45%", 45, "%"), ("45 %", 45, "%"), (r"45\%", 45, "%"), ("23.2%", 23.2, "%"), ("50 percent", 50, "%"),
     ("1/2", 0.5, ""), ("3 1/2", 3.5, ""), ("-3 1/2", -3.5, ""), (r"\frac{1}{2}", 0.5, ""), (r"-\dfrac{3}{4}", -0.75, ""),
     (r"3\frac{1}{2}", 3.5, ""), (r"\frac12", 0.5, ""), ("½", 0.5, ""), ("2½", 2.5, ""), (r"\frac{-1}{2}", -0.5, ""),

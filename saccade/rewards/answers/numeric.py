@@ -21,6 +21,11 @@ from saccade.rewards.read.reading import Reading
 ROUNDING = 1e-9  # O relative; two ways of writing one number may differ by this much in binary
 
 _DATA = re.compile(r"[\[\]{}<>|]")
+_DENIED = re.compile(
+    r"(?:not|never|except|(?:less|more|fewer|greater|other)\sthan|at\s(?:least|most)|n['’]t)"
+    r"\s(?:be\s|equal\s(?:to\s)?|exactly\s)?[-+$]?\.?[0-9]|[0-9]\sand\s(?:a|one)\s(?:half|third|quarter)\b",
+    re.IGNORECASE,
+)
 _SAME_UNIT = {"$": "dollar", "us$": "dollar", "usd": "dollar", "€": "euro", "£": "pound", "°": "degree", "inche": "inch"}
 
 
@@ -46,7 +51,8 @@ def is_close(
 def only_quantity(text: str) -> Reading[Quantity]:
     """The quantity that the text is or boxes, or the only one that a phrase names: "about 23 people".
 
-    Two different ones are none. A phrase has no brackets but round ones: in data and code a number is not what is said.
+    Two different ones are none, nor is one that is denied or a bound: "not 3", "at least 3". A phrase has no brackets but
+    round ones: in data and code a number is not what is said.
     """
     whole = quantity(text)
     if whole.value is not None or len(text) > MAX_ANSWER:
@@ -54,6 +60,8 @@ def only_quantity(text: str) -> Reading[Quantity]:
     text = boxed(text).value or text
     if _DATA.search(text):
         return Reading(None, "no phrase, but data or code")
+    if _DENIED.search(text):
+        return Reading(None, "says what the number is not, or a bound")
     found = quantities(text)
     if len({(one.value, one.is_percent) for one in found}) > 1:
         return Reading(None, "names several numbers")

@@ -15,7 +15,8 @@ Departs, each with its reason:
 - Signs, decimals, any spacing and single quotes are read; the released code reads `12, 34` and nothing else.
 - IoU is that of plain areas; the released one counts no overlap of a pixel's width, and divides by zero on two empty
   boxes.
-- The format term is one value per answer; the released one appends only the last answer's value of a batch.
+- An empty block is none for the format term, which is one value per answer; the released one appends only the last
+  answer's value of a batch.
 - A sample without landmarks cannot be scored by `landmark` and says so; the released code gives 0.
 
 Marks: # P paper, # C released code, # I inferred, # O ours.
@@ -138,7 +139,7 @@ class Format:
         else:
             mark, target = landmark_bbox(text), target_location(text)
         parts = {
-            "both blocks": (0.5, think.value is not None and answer.value is not None),
+            "both blocks": (0.5, _is_written(think, self.as_released) and _is_written(answer, self.as_released)),
             "a landmark in think": (0.25, mark.value is not None),
             "a target in answer": (0.25, target.value is not None),
         }
@@ -187,8 +188,8 @@ def landmark(*, frame: Frame = Frame.PIXEL, as_released: bool = False) -> Reward
     formula="0.5 [a think and an answer block] + 0.25 [a landmark in think] + 0.25 [a target in answer]",
     source="C",
     target="not read",
-    released="digits written `12, 34` only, in the first blocks; one value per batch",
-    changed="the blocks and the numbers that the other two rewards read; one value per answer",
+    released="digits written `12, 34` only, in the first blocks, which may be empty; one value per batch",
+    changed="no block empty; the blocks and the numbers that the other two rewards read; one value per answer",
     example=_EXAMPLE,
 )
 def format(*, as_released: bool = False) -> Reward:
@@ -225,6 +226,10 @@ def _released_target(text: str) -> Reading[Point]:
 
 def _released_box(text: str) -> Reading[Box]:
     return _released(text, "landmark_bbox").then(lambda corners: Reading(Box(*corners, Frame.PIXEL)))
+
+
+def _is_written(block: Reading[str], as_released: bool) -> bool:
+    return block.value is not None if as_released else bool(block.value)
 
 
 def _gold(rollout: Rollout) -> Destination | None:

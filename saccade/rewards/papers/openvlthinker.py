@@ -11,7 +11,9 @@ Departs, each with its reason:
   answer earns everything and the format can be given up.
 - The last answer block counts and may have several lines, as in the released evaluation; in the released reward it is the
   first that stands on one line, so that longer answers earn 0.
-- An answer without any text before it is not justified either; in the released code only </think> and then nothing is.
+- Where the gold is an option's letter, the answer must choose it: "B. cat" is B. In the released code only "B" is.
+- A justification has a word in it, so that a full stop is none, and an answer without any text before it is not justified
+  either; in the released code only </think> and then nothing is not.
 - The gold is stripped before it is compared as text. Formulas are compared by math-verify where the original has MathRuler.
 - The logged format is the one that is wanted: think, text, answer. The released one is failed by just these answers.
 
@@ -20,12 +22,13 @@ Marks: # P paper, # C released code, # I inferred, # O ours.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from saccade.core.reward import Reward
 from saccade.core.rollout import Rollout, Score
 from saccade.rewards.answers.accuracy import golds_of, short
-from saccade.rewards.answers.rule import says_the_same
+from saccade.rewards.answers.rule import is_the_same, says_the_same_or_chooses
 from saccade.rewards.papers.released import first_on_a_line
 from saccade.rewards.format import format_of, strict_format_of
 from saccade.rewards.published import Example, published
@@ -33,6 +36,7 @@ from saccade.rewards.read.tags import THINK_TEXT_ANSWER, last_section
 
 SYSTEM = "OpenVLThinker"
 
+_WORD = re.compile(r"[^\W_]")
 UNJUSTIFIED = 0.5  # C what a right answer loses without a justification
 
 
@@ -56,7 +60,8 @@ class Accuracy:
         if not given:
             return Score(0.0, answer.why or "the answer is empty")
         said = f"{short(given)} for {short(golds[0])}"
-        if not any(says_the_same(given, gold) or given.lower() == gold.lower() for gold in golds):
+        same = is_the_same if self.as_released else says_the_same_or_chooses
+        if not any(same(given, gold) or given.lower() == gold.lower() for gold in golds):
             return Score(0.0, said)
         is_justified = _released_justified(text) if self.as_released else _justified(text)
         return Score(1.0 if is_justified else 1 - self.penalty, said if is_justified else f"{said}, without a justification")
@@ -72,7 +77,8 @@ _EXAMPLE = Example(
     source="C; the first version of the paper has 0 or 1",
     target="the gold answer, a text",
     released="the first answer block on one line, else the whole response; only </think><answer> is unjustified",
-    changed="the last answer block, on any lines, and 0 without one; an answer with nothing before it is unjustified, too",
+    changed="the last answer block, on any lines, and 0 without one; options by their letter; no words before the answer, no "
+    "justification",
     example=_EXAMPLE,
 )
 def accuracy(*, penalty: float = UNJUSTIFIED, as_released: bool = False) -> Reward:
@@ -97,7 +103,8 @@ def _justified(text: str) -> bool:
     """Whether text stands right before the last answer block, after the reasoning and anything answered before."""
     before = text[: text.rfind("<answer>", 0, text.rfind("</answer>"))]
     start = max(before.rfind(tag) + len(tag) if tag in before else 0 for tag in ("</think>", "</answer>"))
-    return bool(before[start:].strip()) and "<think>" not in before[start:]  # of reasoning without an end nothing is known
+    # Of reasoning without an end nothing is known.
+    return bool(_WORD.search(before[start:])) and "<think>" not in before[start:]
 
 
 def _released_justified(text: str) -> bool:

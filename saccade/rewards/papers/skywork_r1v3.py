@@ -10,6 +10,7 @@ only say right more often than either: the run logs how much of the reward came 
 Departs from the released evaluation's rule (no training code was released), which `as_released` follows:
 - The last box counts with all its braces; there it ends at the first closing one, so that no fraction can be right.
 - Formulas keep their commands and are compared by value; there they are stripped, so that the square root of 2 is 2.
+- Where the gold is an option's letter, the box must choose it: "B. cat" is B.
 - Only what follows the reasoning is read, so that a box within the reasoning is no answer.
 
 Marks: # P paper, # C released code, # I inferred, # O ours.
@@ -23,7 +24,7 @@ from dataclasses import dataclass
 from saccade.core.reward import Reward, Rewards, weighted
 from saccade.core.rollout import Rollout, Score
 from saccade.rewards.answers.accuracy import accuracy_by
-from saccade.rewards.answers.rule import says_the_same
+from saccade.rewards.answers.rule import says_the_same_or_chooses
 from saccade.rewards.answers.text import MAX_ANSWER
 from saccade.rewards.answers.verdict import verified
 from saccade.rewards.judges.judge import Judge
@@ -90,14 +91,14 @@ class Format:
     source="P; detail C of the evaluation",
     target="the gold answer, a text or LaTeX",
     released="a box ends at its first closing brace, commands are stripped, the whole text is searched",
-    changed="nested boxes; compared by value; only after the reasoning",
+    changed="nested boxes; compared by value, options by their letter; only after the reasoning",
     example=_EXAMPLE,
 )
 def rule(*, as_released: bool = False) -> Reward:
     """What the rule alone says, 0 or 1: to be logged beside the verifier."""
     if as_released:
         return accuracy_by(released_same, read=released_box, name="rule")
-    return accuracy_by(says_the_same, read=boxed_answer, name="rule")
+    return accuracy_by(says_the_same_or_chooses, read=boxed_answer, name="rule")
 
 
 @published(

@@ -8,7 +8,7 @@
 The output is `<think> ... </think><answer> Final Answer:X </answer>`; the words before X may be missing. A text that
 was cut off lacks its last tag and earns nothing: there is no other punishment for length.
 
-The RL code was never released. How the answer is compared is inferred (# I): a gold that is one letter, A to J, as the
+The RL code was never released. How the answer is compared is inferred (# I): a gold that is a letter, A to J, as the
 option that the answer chooses, everything else as mathematics. `stock=True` is the reward of the framework that
 Vision-R1 says it used, as vendored in GUI-R1 (# C; that Vision-R1 took it is # I): its answer is the first block on one
 line, else the whole text.
@@ -26,12 +26,11 @@ from __future__ import annotations
 from saccade.core.reward import Reward
 from saccade.core.rollout import Rollout, Score
 from saccade.rewards.answers.accuracy import Same, accuracy_by
-from saccade.rewards.answers.rule import says_the_same
+from saccade.rewards.answers.rule import is_the_same, says_the_same, says_the_same_or_chooses
 from saccade.rewards.format import format_of, strict_format_of
 from saccade.rewards.mix import all_of
 from saccade.rewards.papers.released import first_on_a_line
 from saccade.rewards.published import Example, published
-from saccade.rewards.read.choices import choice
 from saccade.rewards.read.latex import boxed
 from saccade.rewards.read.reading import Reading
 from saccade.rewards.read.tags import THINK_ANSWER, THINK_THEN_TEXT, final_answer, last_section
@@ -42,11 +41,8 @@ OPTIONS = "ABCDEFGHIJ"  # I
 
 
 def same_answer(answer: str, gold: str) -> bool:
-    """Whether the answer chooses the gold option, where the gold is one letter; else whether both say the same. # I"""
-    gold = final_answer(gold).value or ""
-    if len(gold) == 1 and gold.upper() in OPTIONS:
-        return choice(answer, OPTIONS).value == gold.upper()
-    return bool(says_the_same(answer, gold))
+    """Whether the answer chooses the gold option, where the gold is one ("B", "B. cat"), or both say the same. # I"""
+    return bool(says_the_same_or_chooses(answer, final_answer(gold).value or "", options=OPTIONS))
 
 
 def answer_of(text: str) -> Reading[str]:
@@ -104,7 +100,7 @@ def format(*, stock: bool = False) -> Reward:
 def accuracy(*, same: Same = same_answer, stock: bool = False) -> Reward:
     """The Zero baseline's result term, named "accuracy"."""
     if stock:
-        return accuracy_by(says_the_same, read=stock_answer_of)
+        return accuracy_by(is_the_same, read=stock_answer_of)
     return accuracy_by(same, read=answer_of, readable=final_answer)
 
 
@@ -112,6 +108,8 @@ def accuracy(*, same: Same = same_answer, stock: bool = False) -> Reward:
     formula="1 if the whole text is a think block, then text with a box in it, else 0",
     source="C EasyR1, that it served here I",
     target="not read",
+    released="an empty think block passes",
+    changed="one think block, not empty, and a box that is closed and not empty",
     example=_BOXED_EXAMPLE,
 )
 def format_boxed() -> Reward:
@@ -123,6 +121,8 @@ def format_boxed() -> Reward:
     formula="1 if the last box holds the same mathematics as the gold, else 0",
     source="C EasyR1, that it served here I",
     target="the answer",
+    released="compared by mathruler",
+    changed="compared by math-verify in a process that can be killed",
     example=_BOXED_EXAMPLE,
 )
 def accuracy_boxed() -> Reward:

@@ -8,11 +8,13 @@ without its <answer> tags. How an answer is compared is told by the sample's `pr
     problem_type         the gold is a number      the gold is words
     "OCR"                equal numbers             edit similarity of the lower-cased texts, no cut-off
     "free-form"          mean F1 of ROUGE-1, -2 and -L, stemmed (the extra `rouge`)
-    any other            equal numbers             equal but for case
+    any other            equal numbers             the same words or option; released: equal but for case
 
 Departs, each with its reason:
 - Blocks may be parted by any whitespace, must not be empty and come once. In the released code info and think are parted by
   exactly one whitespace character, and empty blocks earn the format reward, the hack that the paper reports.
+- Words are compared without punctuation, articles and "the answer is", and where the gold is a letter the answer must
+  choose that option: "Yes." is yes, "B. cat" is B (released: neither).
 - Numbers are read whole on both sides: "1,234" is 1234 (released: 1), and "23.2%" is 23.2 as well as 0.232 (released: 0.232
   only, so that it misses a gold of 23.2). A gold of "45%" or "1,234" is a number (released: words).
 - The last answer block counts, as everywhere here; released: the first.
@@ -37,13 +39,14 @@ from saccade.core.sample import Sample
 from saccade.rewards.answers.accuracy import golds_of, short
 from saccade.rewards.answers.numeric import is_close, only_quantity
 from saccade.rewards.answers.overlap import rouge_mean
+from saccade.rewards.answers.rule import same_words_or_option
 from saccade.rewards.answers.text import MAX_ANSWER, edit_similarity
 from saccade.rewards.answers.verdict import question_of
 from saccade.rewards.judges.judge import Judge, Question, Reply, judged
 from saccade.rewards.judges.quote import quoted
 from saccade.rewards.papers.released import first_on_a_line
 from saccade.rewards.published import Example, published
-from saccade.rewards.read.numbers import number, numbers, quantity
+from saccade.rewards.read.numbers import number, quantity
 from saccade.rewards.read.tags import CAPTION_REASON_ANSWER, first_section, last_section, layout
 
 SYSTEM = "Visionary-R1"
@@ -57,6 +60,7 @@ CAPTION_RULES = (
     f"then reply with exactly this and nothing else: {HACKING}\n"
     "Otherwise answer the question from the text alone, in one word or one short phrase, and write nothing else."
 )  # O wording; what it asks C
+_FIRST_NUMBER = re.compile(r"[+-]?(?:[0-9]++(?:\.[0-9]++)?|\.[0-9]++)")  # C neither thousands nor exponents
 _ONE_SPACE = re.compile(r"</info>\s<think>")
 
 
@@ -75,8 +79,9 @@ class Compare:
                 return float(_released_number(answer) == target)
         elif _is_number(gold):
             return is_close(answer, gold, read=only_quantity)
-        answer, gold = answer[:MAX_ANSWER].lower(), gold.lower()
-        return edit_similarity(answer, gold) if problem_type == "OCR" else float(answer == gold)
+        if problem_type == "OCR":
+            return edit_similarity(answer[:MAX_ANSWER].lower(), gold.lower())
+        return float(answer.lower() == gold.lower()) if self.as_released else same_words_or_option(answer, gold)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,8 +159,10 @@ _EXAMPLE = Example(
     formula='by problem_type: equal numbers, else edit similarity ("OCR"), ROUGE mean ("free-form"), equality',
     source="C",
     target='the gold text; data["problem_type"] says how it is compared',
-    released='first answer block; the first number in the answer, without thousands, a "%" always divides by 100',
-    changed="last answer block; thousands and percentages are read on both sides; problem_type is each sample's own",
+    released='first answer block; the first number in the answer, without thousands, a "%" always divides by 100; words equal '
+    "but for case: 'Yes.' is not yes",
+    changed="last answer block; thousands and percentages are read on both sides; words and options are read as usually "
+    "written; problem_type is each sample's own",
     example=_EXAMPLE,
 )
 def accuracy(*, as_released: bool = False) -> Reward:
@@ -205,10 +212,9 @@ def _is_number(gold: str) -> bool:
 
 def _released_number(answer: str) -> float | None:
     """The first number in the answer, a hundredth of it where the answer ends with a percent sign. # C"""
-    found = numbers(answer[:MAX_ANSWER])
-    if not found:
-        return None
-    return found[0] / 100 if answer.strip().endswith("%") else found[0]
+    found = _FIRST_NUMBER.search(answer[:MAX_ANSWER])
+    value = None if found is None else number(found[0]).value
+    return value if value is None or not answer.strip().endswith("%") else value / 100
 
 
 def _letters(text: str) -> str:

@@ -49,12 +49,14 @@ EXCESS = 0.2  # C for each word of doubt
 
 _FRACTION = re.compile(r"\\dfrac(?![A-Za-z])")
 _DROPPED = re.compile(r"\\text(?![A-Za-z])|\bminutes\b|(?<![A-Za-z])cm(?![A-Za-z])")
+_EMPTY = re.compile(r"\{\s*+\}")
 _WORDS_OF_DOUBT = ("wait,", "wait a", "alternatively")  # C
 
 
 def normal(answer: str) -> str:
     r"""The answer with \dfrac as \frac and \varnothing as \emptyset, and without \text, minutes and cm. # C"""
-    answer = _DROPPED.sub("", _FRACTION.sub(r"\\frac", answer)).replace("\\varnothing", "\\emptyset").strip()
+    answer = _DROPPED.sub("", _FRACTION.sub(r"\\frac", answer)).replace("\\varnothing", "\\emptyset")
+    answer = _EMPTY.sub("", answer).strip()  # O what a unit in \text{} leaves
     return answer[1:-1].strip() if re.fullmatch(r"\{[^{}]*+\}", answer) else answer
 
 

@@ -20,8 +20,8 @@ from __future__ import annotations
 
 from saccade.core.reward import Reward, Rewards, weighted
 from saccade.core.sample import Sample
-from saccade.rewards.answers.accuracy import accuracy_by, same_choice
-from saccade.rewards.answers.rule import says_the_same
+from saccade.rewards.answers.accuracy import accuracy_by
+from saccade.rewards.answers.rule import says_the_same_or_chooses
 from saccade.rewards.answers.verdict import verified
 from saccade.rewards.format import format_of
 from saccade.rewards.judges.judge import Judge
@@ -41,10 +41,8 @@ _EXAMPLE = Example(
 
 
 def same_by_rule(answer: str, gold: str) -> float:
-    """1 if both choose the same letter, where the gold is one, or else say the same; 0 if not. # I"""
-    if len(gold) == 1 and gold.upper() in OPTIONS:
-        return same_choice(answer, gold.upper(), options=OPTIONS)
-    return says_the_same(answer, gold)
+    """1 if both choose the same letter, where the gold is one ("B", "B. cat"), or else say the same; 0 if not. # I"""
+    return says_the_same_or_chooses(answer, gold, options=OPTIONS)
 
 
 def decider_of(sample: Sample) -> str:

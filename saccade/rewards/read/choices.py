@@ -214,8 +214,8 @@ def _alternatives(words: Iterable[str]) -> str:
     return "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
 
 
-_WORD = r"(?<![^\W_])(?P<word>yes|no)(?![^\W_]|['’-]\w|\.\s?\d)"
+_WORD = r"(?<![^\W_])(?<!\bnot\s)(?P<word>yes|no)(?![^\W_]|['’-]\w|\.\s?\d|\s(?:doubt|question)\b)"
 _FIRST_VERDICT = re.compile(
-    rf"(?:\A|[.!?\n]\s|(?:(?<=yes)|(?<=no))[\s,/]{{1,3}}(?:(?:or|and)\s)?)[\W_]{{0,6}}{_WORD}", re.IGNORECASE
+    rf"(?:\A|[.!?\n]\s|(?:(?<=yes)|(?<=no))[\s,/|;]{{1,3}}(?:(?:or|and)\s)?)[\W_]{{0,6}}{_WORD}", re.IGNORECASE
 )
 _LATER_VERDICT = re.compile(rf"{_WORD}(?=[\W_]{{0,4}}(?:\Z|[.,;:!?)\n}}]|\s(?:because|since|as)\b))", re.IGNORECASE)

@@ -61,7 +61,7 @@ class Quantity:
 def quantity(text: str) -> Reading[Quantity]:
     r"""The quantity that the whole stripped text is, and nothing but it.
 
-    Signs (a typographical minus, too), thousands ("1,234.5", "1 234"; but "1,2" is none), percents, fractions ("1/2",
+    Signs (a typographical minus and "minus 5", too), thousands ("1,234.5", "1 234"; but "1,2" is none), percents, fractions ("1/2",
     "3 1/2", "\frac{1}{2}"), powers of ten ("1.2e3", "1.2 x 10^3"), a currency in front, a unit behind, "x = " in front,
     LaTeX and a final full stop around. A comma is never a decimal point; "5 million" is 5 with the unit "million"; "5x" and
     "5th" are no quantities.
@@ -127,7 +127,7 @@ def _bare(text: str) -> str:
 
 def _tidy(text: str) -> str:
     """The same numbers in fewer ways of writing them."""
-    text = text.translate(_CHARACTERS)
+    text = _MINUS.sub("-", text.translate(_CHARACTERS))
     if "\\" in text or "{,}" in text:
         for pattern, plain in _COMMANDS:
             text = pattern.sub(plain, text)
@@ -138,6 +138,7 @@ _CHARACTERS = str.maketrans(
     {"−": "-", "–": "-", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "×": "x", "·": "x", "µ": "μ", "º": "°", "％": "%"}
     | {"½": " 1/2", "¼": " 1/4", "¾": " 3/4", "⅓": " 1/3", "⅔": " 2/3"}
 )
+_MINUS = re.compile(r"\b(?:minus|negative)\s(?=[0-9.])", re.IGNORECASE)
 _COMMANDS = tuple(
     (re.compile(pattern), plain)
     for pattern, plain in (
