@@ -57,6 +57,15 @@ def test_an_unknown_route_names_the_row_and_what_there_is(route):
         score_of(mixed, rollout_of(None, sample=sample_with(route=route)))
 
 
+def test_a_route_that_the_row_does_not_say_or_says_as_a_number_is_told():
+    named_wrongly = routed("task", {"1": giving(1.0)}, name="m")
+    with pytest.raises(RewardError, match="'row 7' has no column 'task' to take its route from; its columns: level, kind"):
+        score_of(named_wrongly, rollout_of(None, sample=sample_with(level=1, kind="x")))
+    for level, said in ((1, "1, which is no text but int"), (["1"], r"\['1'\], which is no text but list")):
+        with pytest.raises(RewardError, match=f"'row 7' asks for the route {said}; have: 1"):
+            score_of(routed("level", {"1": giving(1.0)}, name="m"), rollout_of(None, sample=sample_with(level=level)))
+
+
 @pytest.mark.parametrize(
     ("gate", "value", "asked"), [(1.0, 0.3, ["inner"]), (0.5, -1.0, []), (0.0, -1.0, []), (None, None, [])]
 )
@@ -123,8 +132,42 @@ def test_what_compares_siblings_cannot_be_mixed():
 
 
 def test_one_without_a_best_cannot_be_asked_for_it():
+    silent = Reward(name="open", function=lambda rollout: 0.4, best=None)
+    for make in (lambda: any_of(silent, name="m"), lambda: gated(silent, giving(1.0), name="m")):
+        with pytest.raises(ValueError, match="'m' asks open whether it gave its best, which it does not say; give it best="):
+            make()
+    assert score_of(gated(giving(1.0), silent, name="m")).value == 0.4
+    by_kind = routed("kind", {"a": giving(1.0, best=2.0), "b": silent}, name="by_kind")  # known sample by sample
+    assert score_of(any_of(by_kind, name="m"), rollout_of(None, sample=sample_of(kind="a"))).value == 0.0
     with pytest.raises(RewardError, match="does not say for this sample; give it best="):
-        score_of(any_of(Reward(name="open", function=lambda rollout: 0.4, best=None), name="m"))
+        score_of(any_of(by_kind, name="m"), rollout_of(None, sample=sample_of(kind="b")))
+
+
+def test_what_is_no_reward_is_named():
+    def overlap(rollout: Rollout) -> float:
+        return 1.0
+
+    make = (
+        lambda: any_of(giving(1.0), overlap, name="m"), lambda: gated(overlap, giving(1.0), name="m"),
+        lambda: routed("kind", {"a": overlap}, name="m"), lambda: blended((overlap, 1.0), name="m"),
+    )  # fmt: skip
+    for one in make:
+        with pytest.raises(TypeError, match="'m' mixes rewards, and overlap is none: put @reward on a function"):
+            one()
+
+
+def test_who_decided_has_a_name_of_its_own():
+    for mix in (all_of, any_of):
+        with pytest.raises(ValueError, match="'m' needs distinct names to log which decided, got rule, rule; give them name="):
+            mix(giving(0.0, "rule"), giving(1.0, "rule"), name="m")
+
+
+def test_a_reason_that_nobody_gives_leaves_no_colon():
+    def plain(value: float | None, name: str) -> Reward:
+        return Reward(name=name, function=lambda rollout: value)
+
+    assert score_of(any_of(plain(0.0, "a"), plain(0.0, "b"), name="m")).why == "a; b"
+    assert score_of(gated(plain(None, "a"), giving(1.0), name="m")).why == "a cannot tell"
 
 
 def test_the_best_of_a_route_is_the_samples_own():
