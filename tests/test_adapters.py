@@ -12,6 +12,7 @@ from saccade.core.reward import RewardError, reward, weighted
 from saccade.core.rollout import Group
 from saccade.core.sample import Message, Sample
 from saccade.rewards.adapters import from_trl, from_verl
+from saccade.rewards.mix import any_of
 from tests.rollouts import rollout_of
 
 PICTURE = Picture.of(PIL.Image.new("RGB", (4, 3), "red"))
@@ -94,6 +95,41 @@ def test_a_function_that_reads_the_trainers_state_needs_the_steps():
 def test_a_broken_trl_function_is_named_with_its_row(broken):
     with pytest.raises(RewardError, match="'broken' failed on row 'row 3'"):
         values(from_trl(broken, name="broken"))
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [
+        (lambda completions, **_: [1.0], r"one value per completion \(3\), got 1"),
+        (lambda completions, **_: 1.0, "a list with a number for each completion, got 1.0"),
+        (lambda completions, **_: None, "a list with a number for each completion, got None"),
+        (lambda completions, **_: {"reward": 1.0}, "a list with a number for each completion, got {'reward': 1.0}"),
+        (lambda completions, answer, **_: [1.0] * 3, "reads answer, which the row has not; it has level, thumb, images, solution"),
+    ],
+)
+def test_what_is_wrong_with_a_trl_function_is_said(broken, why):
+    with pytest.raises(RewardError, match=f"'broken' failed on row 'row 3'.*{why}"):
+        values(from_trl(broken, name="broken"))
+
+
+def test_options_that_do_not_exist_are_refused():
+    with pytest.raises(ValueError, match="completions is one of messages, text; got 'chat'"):
+        from_trl(lambda completions, **_: [], name="t", completions="chat")
+    with pytest.raises(ValueError, match="scope is one of group, rollout; got 'each'"):
+        from_trl(lambda completions, **_: [], name="t", scope="each")
+
+
+def test_a_trl_function_can_be_mixed_when_it_sees_one_completion_at_a_time():
+    asked = []
+
+    def seven(completions, solution, trainer_state, **kwargs):
+        asked.append(len(completions))
+        return [float(gold in chat[0]["content"]) for chat, gold in zip(completions, solution, strict=True)]
+
+    form = reward(lambda rollout: rollout.text.startswith("<answer>"), name="form")
+    term = from_trl(seven, scope="rollout", steps=10)
+    assert values(any_of(term, form, name="m")) == [1.0, 1.0, 0.0] and asked == [1, 1, 1]
+    assert values(term) == values(from_trl(seven, steps=10)) == [1.0, 0.0, 0.0]
 
 
 def test_verls_compute_score_drops_in():

@@ -9,16 +9,19 @@ Both may be async. Picture columns reach them as PIL images, other columns of th
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from saccade.core.picture import Picture
 from saccade.core.reward import Reward, as_score, value_of
 from saccade.core.rollout import Group, Rollout, Score
 from saccade.core.sample import Message, Sample
+
+Completions = Literal["messages", "text"]
+Scope = Literal["group", "rollout"]
 
 
 def from_trl(
@@ -26,23 +29,28 @@ def from_trl(
     *,
     name: str | None = None,
     target: str = "solution",
-    completions: Literal["messages", "text"] = "messages",
+    completions: Completions = "messages",
+    scope: Scope = "group",
     when_none: float | None = 0.0,
     steps: int | None = None,
     best: float | None = 1.0,
 ) -> Reward:
     """A TRL reward function, `function(prompts, completions, completion_ids, **columns) -> list`, as a Reward.
 
-    It is called once per group of siblings. `target` names the column in which it looks for the gold answer (sample.target); the
-    row's other columns are passed under their names, and `images` where it has pictures. `completions` says whether it expects
-    chat messages (TRL's form for chat models, [{"role": "assistant", "content": text}]) or plain text. A None that it returns
+    It is called once per group of siblings; with `scope="rollout"` with one completion at a time, so that it can be a part of
+    a mix (rewards/mix.py). `target` names the column in which it looks for the gold answer (sample.target); the row's other
+    columns are passed under their names, and `images` where it has pictures. `completions` says whether it expects chat
+    messages (TRL's form for chat models, [{"role": "assistant", "content": text}]) or plain text. A None that it returns
     means "not for this row" in TRL and adds nothing to the sum: `when_none` is 0; set it to None for "cannot tell".
     `steps`, the stage's, is needed only by a function that reads trainer_state (global_step and max_steps).
     """
+    for name_of, said, allowed in (("completions", completions, Completions), ("scope", scope, Scope)):
+        if said not in get_args(allowed):
+            raise ValueError(f"{name_of} is one of {', '.join(get_args(allowed))}; got {said!r}")
     if steps is None and "trainer_state" in inspect.signature(function).parameters:
         raise ValueError(f"{_name_of(function)} reads trainer_state; give from_trl the stage's number of steps")
     adapted = FromTRL(function=function, target=target, completions=completions, when_none=when_none, steps=steps)
-    return Reward(name=name or _name_of(function), function=adapted, scope="group", best=best)
+    return Reward(name=name or _name_of(function), function=adapted, scope=scope, best=best)
 
 
 def from_verl(
@@ -68,13 +76,17 @@ class FromTRL:
     when_none: float | None
     steps: int | None
 
-    async def __call__(self, group: Group, *, progress: float) -> list[Score]:
-        siblings = group.rollouts
-        columns = {key: [value] * len(siblings) for key, value in self._columns(group.sample).items()}
+    async def __call__(self, subject: Group | Rollout, *, progress: float) -> list[Score] | Score:
+        if isinstance(subject, Group):
+            return await self._scores(subject.sample, subject.rollouts, progress=progress)
+        return (await self._scores(subject.sample, (subject,), progress=progress))[0]
+
+    async def _scores(self, sample: Sample, siblings: tuple[Rollout, ...], *, progress: float) -> list[Score]:
+        columns = {key: [value] * len(siblings) for key, value in self._columns(sample).items()}
         state = SimpleNamespace(global_step=round(progress * (self.steps or 0)), max_steps=self.steps or 0, epoch=None)
         offered = {
             **columns,
-            "prompts": [_chat(group.sample)] * len(siblings),
+            "prompts": [_chat(sample)] * len(siblings),
             "completions": [self._completion(rollout) for rollout in siblings],
             "completion_ids": [_sampled(rollout) for rollout in siblings],
             "trainer_state": state,
@@ -82,8 +94,12 @@ class FromTRL:
             "log_metric": _ignored,
         }
         values = await value_of(self.function(**_accepted(self.function, offered)))
-        # A wrong number of values is told by the Reward, which names the row.
-        return [Score(self.when_none, "returned None") if value is None else as_score(value) for value in values]
+        if not isinstance(values, Iterable) or isinstance(values, str | Mapping):
+            raise ValueError(f"must return a list with a number for each completion, got {values!r}"[:200])
+        scores = [Score(self.when_none, "returned None") if value is None else as_score(value) for value in values]
+        if len(scores) != len(siblings):
+            raise ValueError(f"must return one value per completion ({len(siblings)}), got {len(scores)}")
+        return scores
 
     def _columns(self, sample: Sample) -> dict[str, Any]:
         columns = {key: _without_pictures(value) for key, value in sample.data.items()}
@@ -124,10 +140,13 @@ class FromVerl:
 def _accepted(function: Callable, offered: Mapping[str, Any]) -> dict[str, Any]:
     """What the function has a parameter for: all of it where it takes **kwargs, as TRL asks of every reward function."""
     parameters = inspect.signature(function).parameters.values()
+    varied = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    named = [parameter for parameter in parameters if parameter.kind not in varied]
+    if absent := [one.name for one in named if one.default is one.empty and one.name not in offered]:
+        raise ValueError(f"reads {', '.join(absent)}, which the row has not; it has {', '.join(offered)}")
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return dict(offered)
-    named = {parameter.name for parameter in parameters}
-    return {key: value for key, value in offered.items() if key in named}
+    return {one.name: offered[one.name] for one in named if one.name in offered}
 
 
 def _chat(sample: Sample) -> list[dict[str, Any]]:
