@@ -82,6 +82,8 @@ def test_numbers_that_differ_stay_different():
 @given(st.text(max_size=60))
 @example("a. b")
 @example("...!")
+@example("B-)B")
+@example("a..5")
 def test_normalising_again_changes_nothing(text):
     once = normalise(text, drop_articles=True)
     assert normalise(once, drop_articles=True) in (once, once.strip())
@@ -427,7 +429,7 @@ def judge_that(verdict: object, asked: list[Question] | None = None) -> Rule:
     return Rule(reply)
 
 
-@pytest.mark.parametrize(("verdict", "value"), [(0, 0), (1, 0.5), (2, 1)])
+@pytest.mark.parametrize(("verdict", "value"), [(0, 0), (1, 0.5), (2, 1), (1.0, 0.5), (2.0, 1)])
 def test_a_verdict_in_tiers(verdict, value):
     graded = verified(judge=judge_that({"verdict": verdict}), tiers=(0.0, 0.5, 1.0))
     assert score_of(graded, answered("a red car", "a car")).value == value
@@ -458,6 +460,12 @@ def test_a_judge_that_fails_is_absent(verdict):
     score = score_of(verified(judge=judge_that(verdict)), answered("7"))
     assert score.value is None
     assert "judge failed" in score.why
+
+
+@pytest.mark.parametrize("options", ["", "Aa", ["A", ""]])
+def test_options_that_are_none_are_refused_where_the_reward_is_made(options):
+    with pytest.raises(ValueError, match="options are 1 to 64 distinct letters"):
+        a.multiple_choice(options)
 
 
 @pytest.mark.parametrize("tiers", [(1.0,), (1.0, 0.0), (0.0, 0.0, 1.0), (0.0, 0.3, 0.6, 1.0)])

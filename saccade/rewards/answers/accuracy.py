@@ -123,6 +123,7 @@ def normalised(
 def multiple_choice(options: str = "ABCD", *, read: Read = last_answer, name: str = "accuracy") -> Reward:
     """1 if the answer chooses the gold's letter: "B", "(b)", "B. a horse", "the answer is B"."""
     chosen = functools.partial(choice, options=options)
+    chosen("")  # ValueError here, not at the first rollout, where these are no options
     return accuracy_by(functools.partial(same_choice, options=options), read=read, readable=chosen, name=name)
 
 

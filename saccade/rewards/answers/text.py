@@ -24,9 +24,9 @@ _ARTICLES = re.compile(r"\b(?:an?|the)\b", re.ASCII)
 # Punctuation says something between two digits (3.5, 12:30), as the sign or point of a number (-5, .5), and nowhere else.
 _PUNCTUATION = re.compile(
     r"(?P<keep>(?<=\d)[.,:;'](?=\d)|(?<!\w)\.(?=\d))"
-    r"|(?P<gap>(?<=[^\W\d])[-_](?=[^\W\d]))"
     r"|[.,:;!?\"'`()\[\]{}\u2018\u2019\u201c\u201d\u00ab\u00bb\u3001\u3002\u300c\u300d\u00bf\u00a1\u2026]"
 )
+_HYPHEN = re.compile(r"(?<=[^\W\d])[-_](?=[^\W\d])")
 
 
 def same(text: str, gold: str) -> float:
@@ -64,7 +64,9 @@ def normalise(text: str, *, casefold: bool = True, drop_punctuation: bool = True
     if casefold:
         text = text.casefold()
     if drop_punctuation:
-        text = _PUNCTUATION.sub(_kept, text) or text
+        # Twice: what stood between a letter and a point, as in "a(.5", is gone the second time.
+        bare = _PUNCTUATION.sub(_kept, _PUNCTUATION.sub(_kept, text))
+        text = _HYPHEN.sub(" ", bare) or text
     text = " ".join(text.split())
     if drop_articles:
         text = " ".join(_ARTICLES.sub(" ", text).split()) or text
@@ -90,4 +92,4 @@ def anls(text: str, gold: str, *, cutoff: float = 0.5) -> float:
 
 
 def _kept(match: re.Match[str]) -> str:
-    return match["keep"] or (" " if match["gap"] else "")
+    return match["keep"] or ""

@@ -19,8 +19,8 @@ from saccade.rewards.judges.quote import quoted
 
 RULES = (
     "You compare an answer with the reference answer to the same question. Judge the meaning only: wording, order, units "
-    "that are understood and the way a number is written do not matter, nor does whether the reference is true. An answer that "
-    "names several things where one is asked for, or says nothing definite, is wrong."
+    "that are understood and the way a number is written do not matter, nor does whether the reference is true. An answer "
+    "that names several things where one is asked for, or says nothing definite, is wrong."
 )  # O
 _GRADES = {
     2: "0 if it is wrong, 1 if it means the same.",
@@ -65,7 +65,7 @@ class Verdict:
 
     def value(self, reply: Reply, rollout: Rollout) -> Score:
         """What the reply is worth."""
-        verdict = reply.data["verdict"]
+        verdict = int(reply.data["verdict"])  # 1.0 is an integer, too, in JSON schema
         return Score(self.tiers[verdict], f"judged {verdict} of {len(self.tiers) - 1}")
 
 
