@@ -95,8 +95,8 @@ def test_caption_format_wants_all_four_in_order():
     [
         ("<answer>7</answer>", "7", 1),
         ("<answer> 7\n</answer>", "<answer> 7 </answer>", 1),
-        ("<answer>7</answer> <answer>8</answer>", "7", 1),
-        ("<answer>7</answer> <answer>8</answer>", "8", 0),
+        ("<answer>7</answer> <answer>8</answer>", "7", 0),
+        ("<answer>7</answer> <answer>8</answer>", "8", 1),
         ("<answer>3.0</answer>", "3", 0),
         ("<answer>7 digits</answer>", "7", 0),
         ("<answer>B</answer>", "B", 1),
@@ -122,6 +122,15 @@ def test_pitfall_8_without_tags_there_is_no_accuracy_unless_asked_for():
     assert Mathematical(untagged=is_equal)(attempt("7.0")).value == 1
     assert Discrete(untagged=is_equal)(attempt("8")).value == 0
     assert FunctionCalls(reads_untagged=True)(attempt(GOLD, GOLD)).value == 1
+
+
+def test_the_last_block_counts_and_the_first_as_released():
+    text = "<think>perhaps <answer>8</answer></think><answer>7</answer>"
+    counted = attempt(text, "7", kind="counting")
+    assert [term(counted).value for term in (accuracy(), released_accuracy(), evaluation())] == [1, 0, 0]
+    assert Mathematical()(attempt(text, "7")).value == 1
+    moved = attempt(f"<think><answer>{GOLD}</answer></think><answer>f(9, z)</answer>", GOLD, kind="spatial")
+    assert [term(moved).value for term in (accuracy(), released_accuracy(), evaluation())] == [0, 1, 1]
 
 
 @needs_math_verify

@@ -11,6 +11,7 @@ Accuracy is told by the sample's kind:
 Departs, each with its reason:
 - A completion without an answer block has accuracy 0. In the released code its whole text may match, and math-verify
   finds numbers in prose: "it cannot be 8" is then right for 8. `released_accuracy` does as it does.
+- The last answer block counts; in the released code the first, so that a provisional answer in the reasoning is graded.
 - Structure has the paper's tolerance; in the released code it is commented out in favour of Discrete.
 - Calls are paired by maximum matching (`matching.py`): greedy pairing hangs on hash order and can miss credit.
 - A gold of 0 can be met; in the released code it divides by zero and scores 0.
@@ -43,7 +44,7 @@ from saccade.rewards.papers.reason_rft.graders import (
     same_text_or_number,
 )
 from saccade.rewards.published import Example, published
-from saccade.rewards.read.tags import first_section
+from saccade.rewards.read.tags import first_section, last_section
 from saccade.rewards.answers.symbolic import is_equal
 
 __all__ = [
@@ -89,8 +90,8 @@ def format() -> Reward:
     "variety / max(|P|, |S|) * credits of the paired calls",
     source="P, C",
     target="the gold string, with or without answer tags",
-    released="`released_accuracy`: no tolerance, and a text without tags may match by math-verify",
-    changed="no answer block is 0; calls are paired best, not in hash order; a gold of 0 can be met",
+    released="`released_accuracy`: no tolerance, the first answer block, and a text without tags may match by math-verify",
+    changed="the last answer block, and 0 without one; calls are paired best, not in hash order; a gold of 0 can be met",
     example=Example(text="<think>3+4=7</think><answer>7</answer>", target="7", kind="counting"),
 )
 def accuracy(
@@ -108,8 +109,8 @@ def accuracy(
 
 def released_accuracy(*, credits: Credits = FULL_ONLY) -> Reward:
     """Accuracy as the released code gives it: no tolerance, and answers without tags count. Needs math-verify. # C"""
-    discrete = Discrete(untagged=is_equal)
-    spatial = FunctionCalls(credits=credits, reads_untagged=True)
+    discrete = Discrete(untagged=is_equal, block=first_section)
+    spatial = FunctionCalls(credits=credits, reads_untagged=True, block=first_section)
     return accuracy(counting=discrete, structure=discrete, spatial=spatial)
 
 
@@ -121,7 +122,7 @@ def evaluation(*, same: Same = same_text_or_number) -> Reward:
     compares (answer, gold): equal strings or numbers (# O), or with math-verify, `symbolic.is_equal` (# C).
     """
     value = SameValue(same=same)
-    spatial = FunctionCalls(credits=PARTIAL, punishes_repeats=False, reads_untagged=True)
+    spatial = FunctionCalls(credits=PARTIAL, punishes_repeats=False, reads_untagged=True, block=first_section)
     return accuracy(counting=value, structure=value, spatial=spatial)
 
 
@@ -170,7 +171,7 @@ class ShorterIsBetter:
         scores = []
         for rollout, length in zip(group.rollouts, length_G, strict=True):
             short = 0.5 - (length - shortest) / (longest - shortest)
-            is_right = same_text_or_number(first_section(rollout.text, "answer").value or "", gold_of(rollout))
+            is_right = same_text_or_number(last_section(rollout.text, "answer").value or "", gold_of(rollout))
             why = f"{length} characters, {shortest} to {longest}, {'right' if is_right else 'wrong'}"
             scores.append(Score(self.scale * (short if is_right else min(0.0, short)), why))
         return scores

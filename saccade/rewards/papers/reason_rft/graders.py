@@ -1,8 +1,8 @@
 """How Reason-RFT grades an answer: as a string, as a number within a tolerance, as a set of function calls.
 
 A grader is called with a Rollout and returns a Score. `rollout.sample.target` is the gold string, with or without its
-<answer> tags; the prediction is the first answer block, over several lines too (# C). A gold that cannot be read gives
-Score(None). Marks: # P paper, # C released code, # I inferred, # O ours.
+<answer> tags; the prediction is the last answer block, over several lines too (# O), or with `block=first_section` the
+first (# C), which may be a provisional one in the reasoning. A gold that cannot be read gives Score(None). Marks: # P paper, # C released code, # I inferred, # O ours.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from saccade.core.rollout import Rollout, Score
 from saccade.rewards.papers.reason_rft.matching import pair_up
 from saccade.rewards.read.calls import calls
 from saccade.rewards.read.numbers import number
-from saccade.rewards.read.tags import first_section
+from saccade.rewards.read.reading import Reading
+from saccade.rewards.read.tags import first_section, last_section
 
 Grader = Callable[[Rollout], Score]
 Same = Callable[[str, str], bool]
 """(text of the model, gold) -> whether they say the same."""
+Block = Callable[[str, str], Reading[str]]
+"""(text, tag) -> which of the blocks of that tag counts."""
 
 
 def same_text_or_number(a: str, b: str) -> bool:
@@ -30,16 +33,17 @@ def same_text_or_number(a: str, b: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Discrete:
-    """1 if the stripped first answer block is the stripped gold, as strings, else 0. # P, C
+    """1 if the stripped answer block is the stripped gold, as strings, else 0. # P, C
 
     "3.0" is not "3". `untagged` compares the whole text with the gold where there is no answer block; None, the
     default, gives 0 (# O). The released code has `symbolic.is_equal` there (# C).
     """
 
     untagged: Same | None = None
+    block: Block = last_section
 
     def __call__(self, rollout: Rollout) -> Score:
-        gold, answer = gold_of(rollout), first_section(rollout.text, "answer").value
+        gold, answer = gold_of(rollout), self.block(rollout.text, "answer").value
         if not gold:
             return Score(None, "the gold answer is empty")
         if answer is None:
@@ -63,16 +67,17 @@ class Mathematical:
     full: float = 0.05  # P, C
     none: float = 0.20  # P, C
     untagged: Same | None = None
+    block: Block = last_section
 
     def __post_init__(self) -> None:
         if not 0 <= self.full < self.none:
             raise ValueError(f"the tolerance needs 0 <= full < none, got full={self.full}, none={self.none}")
 
     def __call__(self, rollout: Rollout) -> Score:
-        gold, answer = gold_of(rollout), first_section(rollout.text, "answer").value or ""
+        gold, answer = gold_of(rollout), self.block(rollout.text, "answer").value or ""
         value, target = number(answer).value, number(gold).value
         if value is None or target is None:
-            return Discrete(untagged=self.untagged)(rollout)
+            return Discrete(untagged=self.untagged, block=self.block)(rollout)
         return Score(self.closeness(value, target), f"{_short(answer)} for {_short(gold)}")
 
     def closeness(self, value: float, target: float) -> float:
@@ -114,12 +119,13 @@ class FunctionCalls:
     credits: Credits = FULL_ONLY  # C every released training script
     punishes_repeats: bool = True  # C in training; the evaluator does not
     reads_untagged: bool = False  # O
+    block: Block = last_section
 
     def __call__(self, rollout: Rollout) -> Score:
         gold = set(calls(gold_of(rollout)))
         if not gold:
             return Score(None, "the gold answer holds no func(object, value)")
-        answer = first_section(rollout.text, "answer").value
+        answer = self.block(rollout.text, "answer").value
         if answer is None and not self.reads_untagged:
             return Score(0.0, "no answer block")
         written = calls(rollout.text if answer is None else answer)
@@ -144,9 +150,10 @@ class SameValue:
     """
 
     same: Same = same_text_or_number
+    block: Block = first_section  # C
 
     def __call__(self, rollout: Rollout) -> Score:
-        gold, answer = gold_of(rollout), first_section(rollout.text, "answer").value
+        gold, answer = gold_of(rollout), self.block(rollout.text, "answer").value
         if not gold:
             return Score(None, "the gold answer is empty")
         answer = rollout.text.strip() if answer is None else answer
