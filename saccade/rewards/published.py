@@ -117,5 +117,6 @@ def all_published() -> list[Published]:
     found = []
     for info in pkgutil.iter_modules(papers.__path__):
         module = importlib.import_module(f"{papers.__name__}.{info.name}")
-        found += [thing.published for thing in vars(module).values() if isinstance(getattr(thing, "published", None), Published)]
+        marks = (getattr(thing, "published", None) for thing in vars(module).values())
+        found += [mark for mark in marks if isinstance(mark, Published)]
     return found
