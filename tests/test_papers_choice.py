@@ -136,6 +136,8 @@ def test_the_fifteen_chest_labels():
         ("Mass", "a Mass?", 0, 1),
         ("Pleural_Thickening", "pleural thickening", 1, 0),  # case and spaces
         ("Effusion|Mass", "effusion; mass.", 2, 0),
+        ("Mass|Effusion", "1. Mass\n2. Effusion", 2, 2),
+        ("Mass|Effusion", "Mass/Effusion", 2, 2),
         ("Mass", "", 0, 0),
     ],
 )

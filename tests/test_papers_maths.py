@@ -333,6 +333,8 @@ def boxed(answer: str, *, before: str = "") -> str:
         (boxed("\\frac{1}{2}"), "0.5", 1),
         (boxed("12\\text{ cm}"), "12", 1),
         (boxed("2\\sqrt{3}\\text{ cm}"), "2\\sqrt{3}", 1),
+        (boxed("12 \\text{ cm}^2"), "12", 1),
+        (boxed("12\\,\\text{m/s}"), "12", 1),
         (boxed("30 minutes"), "30", 1),
         (boxed("\\varnothing"), "\\emptyset", 1),
         (boxed("B"), "\\boxed{B}", 1),

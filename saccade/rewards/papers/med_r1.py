@@ -60,8 +60,8 @@ CHEST_LABELS = (  # C 14 of NIH's chest X-rays, and none of them; how the words 
     NO_FINDING,
 )
 _KNOWN: Mapping[str, str] = {label.lower().replace("_", " "): label for label in CHEST_LABELS}
-_BETWEEN_LABELS = re.compile(r"[|,;\n]|\band\b")
-_EDGES = " \t\r.:*-\"'()[]"
+_BETWEEN_LABELS = re.compile(r"[|,;/&\n]|\band\b")
+_EDGES = " \t\r.:*-\"'()[]0123456789"
 
 
 # the letter
@@ -163,8 +163,8 @@ def format_think_after() -> Reward:
 class ChestLabels:
     """One point for each gold label that the answer names; 0 if it names a known label that is not gold. # C
 
-    A gold of No Finding earns 0.25 instead. The answer is the last answer block, cut at |, commas, semicolons, ends of
-    line and "and"; a part counts if it is one of the 15 labels, in either case and with spaces or underscores. Other
+    A gold of No Finding earns 0.25 instead. The answer is the last answer block, cut at |, commas, semicolons, slashes,
+    &, ends of line and "and"; a part counts if it is one of the 15 labels, in either case and with spaces or underscores. Other
     parts are no labels: "no Effusion" names nothing.
     """
 

@@ -64,7 +64,7 @@ def same_answer(answer: str, gold: str) -> bool:
     """Whether the answer chooses the gold letter, or else is the same text or the same mathematics as the gold."""
     if len(gold) == 1 and gold in OPTIONS:
         return choice(answer, OPTIONS).value == gold
-    return bool(says_the_same(normal(answer), normal(gold)))
+    return bool(says_the_same(normal(answer), normal(gold)) or says_the_same(answer, gold))
 
 
 def is_right(text: str, gold: str) -> tuple[bool, str]:
