@@ -1,9 +1,13 @@
-"""The recipes by name, found without importing them until one is asked for, and the algorithms that they may be trained with."""
+"""The recipes by name, found without importing them until one is asked for, and the algorithms that they may be trained with.
+
+Somebody's own recipe, a Python file with a function `recipe(*, model, data, seed)`, is named by its path.
+"""
 
 from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import typing
 from collections.abc import Sequence
@@ -39,12 +43,33 @@ def recipes() -> dict[str, str]:
 
 
 def module(name: str) -> ModuleType:
-    """The recipe's module. UnknownRecipe names the nearest."""
+    """The module of a recipe's name, or of the path of somebody's own recipe, mine.py. UnknownRecipe names the nearest."""
+    if is_file(name):
+        return _own(Path(name))
     have = recipes()
     if name not in have:
         near = get_close_matches(name, have, n=3) or list(have)
         raise UnknownRecipe(f"there is no recipe {name!r}; have: {', '.join(near)}")
     return importlib.import_module(f"saccade.recipes.{name}")
+
+
+def is_file(name: str) -> bool:
+    """Whether the name is the path of a Python file, and not a recipe of ours."""
+    return name.endswith(".py")
+
+
+def _own(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise UnknownRecipe(f"there is no file {path}; give the path of a recipe, or a name that `saccade list` prints")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    function = getattr(found, "recipe", None)
+    taken = inspect.signature(function).parameters if callable(function) else ()
+    if absent := [key for key in COMMON if key not in taken]:
+        has = "no function 'recipe'" if function is None else f"a 'recipe' that takes no {', '.join(absent)}"
+        raise UnknownRecipe(f"{path} has {has}; it needs recipe(*, model, data, seed) that returns a Recipe")
+    return found
 
 
 def algorithms() -> dict[str, str]:

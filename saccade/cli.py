@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_threads(train)
 
     evaluate = commands.add_parser("eval", help="score a run, or any model, on a recipe's held-out sets")
-    evaluate.add_argument("what", help="a run's folder, or a recipe's name together with --model")
+    evaluate.add_argument("what", help="a run's folder, or a recipe together with --model")
     _add_settings(evaluate)
     evaluate.add_argument("--checkpoint", help="of a run: best (default), last, or a checkpoint's name")
     _add_threads(evaluate)
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_recipe(parser: argparse.ArgumentParser, *, is_optional: bool = False) -> None:
-    parser.add_argument("recipe", nargs="?" if is_optional else None, help="a name that `saccade list` prints")
+    parser.add_argument("recipe", nargs="?" if is_optional else None, help="a name that `saccade list` prints, or the path of your own, mine.py")
     _add_settings(parser)
 
 

@@ -146,7 +146,7 @@ def evaluate(options: argparse.Namespace) -> None:
         request = _remembered(path)
         request["settings"] = [*request["settings"], *options.settings]
         checkpoint = folder.checkpoint(options.checkpoint or "best")
-    elif options.what in catalog.recipes():
+    elif options.what in catalog.recipes() or catalog.is_file(options.what):
         _refuse(options, {"--checkpoint": "checkpoint"}, why=f"{options.what} is a recipe and has no checkpoints")
         options.recipe = options.what
         request = _request(options)
@@ -199,7 +199,7 @@ def _refuse(options: argparse.Namespace, flags: dict[str, str], *, why: str, exc
 def _request(options: argparse.Namespace) -> dict[str, Any]:
     """What was asked for, as plain values that a run folder can remember."""
     return {
-        "recipe": options.recipe,
+        "recipe": str(Path(options.recipe).resolve()) if catalog.is_file(options.recipe) else options.recipe,
         "model": _model(options.model),
         "data": str(options.data.resolve()) if options.data else None,
         "options": options.options,
