@@ -28,7 +28,8 @@ from saccade.recipes.reason_rft import recipe as reason_rft
 from saccade.rewards.judges import Question, Reply, Rule, judged
 from saccade.rewards.length import soft_overlong
 from saccade.rewards.mix import any_of, gated
-from saccade.rewards.papers.reason_rft import accuracy, format_reward, length_reward
+from saccade.rewards.papers.reason_rft import accuracy, length_reward
+from saccade.rewards.format import strict_format_of
 from saccade.rewards.read.boxes import box
 from saccade.rewards.steps import steps_of
 from saccade.run.check import Finding, check
@@ -55,6 +56,7 @@ def sample(i: int, *, target: object = None, picture: Picture | None = None, **m
 
 
 SAMPLES = [sample(i) for i in range(12)]
+format_reward = strict_format_of("think", "answer")
 
 
 @reward

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
+import numpy as np
 import PIL.Image
 import pytest
 
 from saccade.core.picture import Box, Frame, Picture, PictureError, Point
-from saccade.core.reward import RewardError, reward, weighted
+from saccade.core.reward import RewardError, as_score, reward, weighted
 from saccade.core.rollout import Group, Rollout, Score, Stop, section
 from saccade.core.sample import DataError, Message, Sample, Task
 
@@ -230,3 +232,22 @@ def test_rewards_need_distinct_names():
 
     with pytest.raises(ValueError, match="distinct names"):
         weighted((same, 1.0), (same, 2.0))
+
+
+def test_nonsense_in_rewards_is_refused_when_they_are_made():
+    def plain(rollout):
+        return 1.0
+
+    plain_reward = reward(plain)
+    with pytest.raises(ValueError, match="the scope of reward 'plain' is one of rollout, group; got 'groups'"):
+        reward(scope="groups")(plain)
+    with pytest.raises(TypeError, match="'plain' is no Reward; put @reward above the function"):
+        weighted((plain, 1.0))
+    with pytest.raises(ValueError, match="the weight of 'plain' must be finite, got nan"):
+        weighted((plain_reward, math.nan))
+
+
+def test_text_is_no_score():
+    with pytest.raises(ValueError, match="must return a number or None, got the text '1.0'"):
+        as_score("1.0")
+    assert as_score(np.float32(0.5)).value == 0.5 and as_score(True).value == 1.0 and as_score(None).value is None

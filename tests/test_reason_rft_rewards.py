@@ -23,12 +23,10 @@ from saccade.rewards.papers.reason_rft import (
     FunctionCalls,
     Mathematical,
     accuracy,
-    caption_format_reward,
     evaluation,
-    format_reward,
+    format,
     length_reward,
     reasoning_steps,
-    released_accuracy,
 )
 from saccade.rewards.read.calls import Call
 from saccade.rewards.answers.symbolic import is_equal
@@ -63,28 +61,28 @@ def scores_of(reward, *rollouts: Rollout, progress: float = 1.0) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ("text", "value"),
+    ("text", "value", "released"),
     [
-        ("<think>a</think><answer>b</answer>", 1),
-        ("<think>a\nb</think>\n\n <answer>\nc\n</answer>", 1),
-        ("<think></think><answer></answer>", 1),
-        ("<think>a</think>x<answer>b</answer>", 0),
-        (" <think>a</think><answer>b</answer>", 0),
-        ("<think>a</think><answer>b</answer>\n", 0),
-        ("<think>a<answer>b</answer>", 0),
-        ("<answer>b</answer><think>a</think>", 0),
-        ("<answer>b</answer>", 0),
-        ("", 0),
+        ("<think>a</think><answer>b</answer>", 1, 1),
+        ("<think>a\nb</think>\n\n <answer>\nc\n</answer>", 1, 1),
+        ("<think></think><answer></answer>", 0, 1),
+        ("<think>a</think>x<answer>b</answer>", 0, 0),
+        (" <think>a</think><answer>b</answer>", 1, 0),
+        ("<think>a</think><answer>b</answer>\n", 1, 0),
+        ("<think>a<answer>b</answer>", 0, 0),
+        ("<answer>b</answer><think>a</think>", 0, 0),
+        ("<answer>b</answer>", 0, 0),
+        ("", 0, 0),
     ],
 )
-def test_format(text, value):
-    assert format_reward(attempt(text)).value == value
+def test_format(text, value, released):
+    assert (format()(attempt(text)).value, format(as_released=True)(attempt(text)).value) == (value, released)
 
 
 def test_caption_format_wants_all_four_in_order():
     text = "<summary>s</summary><caption>c</caption>\n<think>t</think><answer>7</answer>"
-    assert caption_format_reward(attempt(text)).value == 1
-    assert caption_format_reward(answered("7")).value == format_reward(attempt(text)).value == 0
+    assert format(has_caption=True)(attempt(text)).value == 1
+    assert format(has_caption=True)(answered("7")).value == format()(attempt(text)).value == 0
 
 
 # discrete
@@ -127,15 +125,16 @@ def test_pitfall_8_without_tags_there_is_no_accuracy_unless_asked_for():
 def test_the_last_block_counts_and_the_first_as_released():
     text = "<think>perhaps <answer>8</answer></think><answer>7</answer>"
     counted = attempt(text, "7", kind="counting")
-    assert [term(counted).value for term in (accuracy(), released_accuracy(), evaluation())] == [1, 0, 0]
+    terms = (accuracy(), accuracy(as_released=True), evaluation(), evaluation(as_released=True))
+    assert [term(counted).value for term in terms] == [1, 0, 1, 0]
     assert Mathematical()(attempt(text, "7")).value == 1
     moved = attempt(f"<think><answer>{GOLD}</answer></think><answer>f(9, z)</answer>", GOLD, kind="spatial")
-    assert [term(moved).value for term in (accuracy(), released_accuracy(), evaluation())] == [0, 1, 1]
+    assert [term(moved).value for term in terms] == [0, 1, 0, 1]
 
 
 @needs_math_verify
 def test_pitfall_8_as_released_a_number_in_prose_is_enough_but_not_inside_tags():
-    released = released_accuracy()
+    released = accuracy(as_released=True)
     assert scores_of(released, attempt("I count 7 of them"), attempt("it cannot be 7")) == [1, 1]
     assert scores_of(released, answered("I count 7 of them"), answered("7.0"), attempt("I count 8")) == [0, 0, 0]
 
@@ -290,7 +289,7 @@ def test_a_gold_answer_that_cannot_be_read_is_absent_and_not_zero(reward, kind, 
 @pytest.mark.parametrize("kind", ["counting", "structure", "spatial"])
 def test_gold_answers_score_full_marks(kind):
     target = GOLD if kind == "spatial" else "7"
-    for reward in (accuracy(), accuracy(spatial=FunctionCalls(credits=PARTIAL)), evaluation(), format_reward):
+    for reward in (accuracy(), accuracy(spatial=FunctionCalls(credits=PARTIAL)), evaluation(), format()):
         assert scores_of(reward, answered(target, target, kind=kind)) == [1.0]
 
 
@@ -299,7 +298,7 @@ def test_gold_answers_score_full_marks(kind):
 def test_any_text_gets_a_number(kind, text):
     for wrapped in (text, f"<answer>{text}</answer>"):
         rollout = attempt(wrapped, GOLD if kind == "spatial" else "7", kind=kind)
-        for reward in (accuracy(), evaluation(), format_reward, caption_format_reward, reasoning_steps):
+        for reward in (accuracy(), evaluation(), format(), format(has_caption=True), reasoning_steps):
             assert 0 <= reward(rollout).value <= 1
 
 
@@ -311,7 +310,7 @@ def test_a_hostile_megabyte_is_scored_quickly():
         start = time.process_time()
         for kind, target in (("counting", "7"), ("structure", "7"), ("spatial", GOLD)):
             rollout = attempt(text, target, kind=kind)
-            for reward in (accuracy(), evaluation(), format_reward, reasoning_steps):
+            for reward in (accuracy(), evaluation(), format(), reasoning_steps):
                 reward(rollout)
         assert time.process_time() - start < 3.0, text[:20]
 
@@ -376,7 +375,7 @@ def test_length_reward_is_off_early_for_equal_lengths_and_for_spatial():
 
 
 def test_the_default_sum_is_accuracy_plus_format():
-    rewards = weighted((accuracy(), 1.0), (format_reward, 1.0))
+    rewards = weighted((accuracy(), 1.0), (format(), 1.0))
     (group,) = asyncio.run(rewards.score([group_of(answered("7"), answered("8"), attempt("7"))], progress=0.0))
     assert group.rewards == (2.0, 1.0, 0.0)
     assert group.rollouts[0].scores == {

@@ -20,10 +20,13 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from saccade.core.rollout import Group, Rollout, Score
 from saccade.core.sample import Sample
+
+
+Scope = Literal["rollout", "group"]
 
 
 class RewardError(RuntimeError):
@@ -40,8 +43,12 @@ class Reward:
 
     name: str
     function: Callable[..., Any]
-    scope: Literal["rollout", "group"] = "rollout"
+    scope: Scope = "rollout"
     best: float | None = 1.0
+
+    def __post_init__(self) -> None:
+        if self.scope not in get_args(Scope):
+            raise ValueError(f"the scope of reward {self.name!r} is one of {', '.join(get_args(Scope))}; got {self.scope!r}")
 
     def __call__(self, subject: Rollout | Group, **options: Any) -> Any:
         return self.function(subject, **options)
@@ -83,6 +90,13 @@ class Term:
 
     reward: Reward
     weight: float
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.reward, Reward):
+            what = getattr(self.reward, "__name__", type(self.reward).__name__)
+            raise TypeError(f"{what!r} is no Reward; put @reward above the function, or call the factory that makes one")
+        if not math.isfinite(self.weight):
+            raise ValueError(f"the weight of {self.reward.name!r} must be finite, got {self.weight}")
 
 
 @dataclass(frozen=True)
@@ -134,7 +148,7 @@ class Rewards:
 
 
 def reward(
-    function: Callable | None = None, *, name: str | None = None, scope: str = "rollout", best: float | None = 1.0
+    function: Callable | None = None, *, name: str | None = None, scope: Scope = "rollout", best: float | None = 1.0
 ) -> Any:
     """Make a Reward of a function; usable bare (`@reward`) or with options (`@reward(scope="group", best=None)`)."""
 
@@ -155,8 +169,10 @@ async def value_of(result: Any) -> Any:
 
 
 def as_score(value: Any) -> Score:
-    """A number, bool or None as a Score. ValueError where the value is not finite."""
+    """A number, bool or None as a Score. ValueError where the value is text or not finite."""
     score = value if isinstance(value, Score) else Score(value)
+    if isinstance(score.value, str | bytes):
+        raise ValueError(f"must return a number or None, got the text {score.value!r:.60}")
     if score.value is not None:  # also out of NumPy's and torch's scalars
         score = replace(score, value=float(score.value))
     if score.value is not None and not math.isfinite(score.value):

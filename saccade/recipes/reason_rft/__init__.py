@@ -47,7 +47,7 @@ from saccade.rewards.papers.reason_rft import (
     FunctionCalls,
     accuracy,
     evaluation,
-    format_reward,
+    format,
     length_reward,
     reasoning_steps,
 )
@@ -210,7 +210,7 @@ def _model(path: str, rank: int) -> ModelSpec:
 
 def _rewards(spatial: SpatialCredit, terms: Terms) -> Rewards:
     credits = {"full": FULL_ONLY, "partial": PARTIAL, "penalty": PENALTY}[spatial]
-    summed = [(accuracy(spatial=FunctionCalls(credits=credits)), 1.0), (format_reward, 1.0)]  # C
+    summed = [(accuracy(spatial=FunctionCalls(credits=credits)), 1.0), (format(), 1.0)]  # C
     if terms in ("reason", "both"):
         summed.append((reasoning_steps, 1.0))  # C
     if terms in ("length", "both"):
@@ -289,7 +289,7 @@ def _evaluation(name: str, task: Task, numbers: Numbers, **options: bool) -> Eva
         name=name,
         task=task,
         score=evaluation(),
-        shares=(format_reward, reasons),
+        shares=(format(), reasons),
         attempts=numbers.attempts,
         max_tokens=numbers.eval_tokens,
         **options,

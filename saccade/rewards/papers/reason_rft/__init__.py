@@ -1,6 +1,6 @@
 """The rewards of Reason-RFT: format and accuracy, which train it, and the optional reasoning-step and length terms.
 
-    rewards = weighted((accuracy(), 1.0), (format_reward, 1.0))         # C the released default
+    rewards = weighted((accuracy(), 1.0), (format(), 1.0))         # C the released default
 
 Accuracy is told by the sample's kind:
 
@@ -10,12 +10,16 @@ Accuracy is told by the sample's kind:
 
 Departs, each with its reason:
 - A completion without an answer block has accuracy 0. In the released code its whole text may match, and math-verify
-  finds numbers in prose: "it cannot be 8" is then right for 8. `released_accuracy` does as it does.
+  finds numbers in prose: "it cannot be 8" is then right for 8.
 - The last answer block counts; in the released code the first, so that a provisional answer in the reasoning is graded.
+- The format takes one block of each, not empty, and whitespace around them; the released full match takes empty blocks and
+  several, and no whitespace around the whole.
 - Structure has the paper's tolerance; in the released code it is commented out in favour of Discrete.
 - Calls are paired by maximum matching (`matching.py`): greedy pairing hangs on hash order and can miss credit.
 - A gold of 0 can be met; in the released code it divides by zero and scores 0.
 - The evaluator reads answers over several lines, which the released one of the spatial task does not.
+
+`as_released=True` does as the released code does.
 
 Marks: # P paper, # C released code, # I inferred, # O ours.
 """
@@ -23,11 +27,11 @@ Marks: # P paper, # C released code, # I inferred, # O ours.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from saccade.core.reward import Reward, reward
 from saccade.core.rollout import Group, Rollout, Score
-from saccade.rewards.format import strict_format_of
+from saccade.rewards.format import format_of, strict_format_of
 from saccade.rewards.papers.reason_rft.graders import (
     FULL_ONLY,
     PARTIAL,
@@ -44,7 +48,7 @@ from saccade.rewards.papers.reason_rft.graders import (
     same_text_or_number,
 )
 from saccade.rewards.published import Example, published
-from saccade.rewards.read.tags import first_section, last_section
+from saccade.rewards.read.tags import Grammar, first_section, last_section
 from saccade.rewards.answers.symbolic import is_equal
 
 __all__ = [
@@ -57,12 +61,10 @@ __all__ = [
     "Mathematical",
     "SameValue",
     "accuracy",
-    "caption_format_reward",
     "evaluation",
-    "format_reward",
+    "format",
     "length_reward",
     "reasoning_steps",
-    "released_accuracy",
 ]
 
 SYSTEM = "Reason-RFT"
@@ -70,19 +72,18 @@ SYSTEM = "Reason-RFT"
 _STEP = re.compile(r"Step [0-9]++:|^[0-9]++\.|\n[-*]|First,|Second,|Next,|Finally,", re.MULTILINE)
 
 
-format_reward = strict_format_of("think", "answer")  # P, C
-caption_format_reward = strict_format_of("summary", "caption", "think", "answer")  # C the released research variant
-
-
 @published(
     formula="1 if the whole text is a think block, whitespace, an answer block; else 0",
     source="P, C",
     target="not read",
+    released="the full match: empty blocks, and blocks within blocks, pass; whitespace around the whole fails",
+    changed="one block of each, not empty, whitespace around them allowed",
     example=Example(text="<think>3+4=7</think>\n<answer>7</answer>", target="7"),
 )
-def format() -> Reward:
-    """The default format reward, `format_reward`."""
-    return format_reward
+def format(*, has_caption: bool = False, as_released: bool = False) -> Reward:
+    """The format reward. `has_caption`: the research variant, summary and caption before the two. # C"""
+    tags = ("summary", "caption", "think", "answer") if has_caption else ("think", "answer")
+    return strict_format_of(*tags) if as_released else format_of(Grammar(tags=tags))
 
 
 @published(
@@ -90,39 +91,45 @@ def format() -> Reward:
     "variety / max(|P|, |S|) * credits of the paired calls",
     source="P, C",
     target="the gold string, with or without answer tags",
-    released="`released_accuracy`: no tolerance, the first answer block, and a text without tags may match by math-verify",
+    released="no tolerance, the first answer block, and a text without tags may match by math-verify",
     changed="the last answer block, and 0 without one; calls are paired best, not in hash order; a gold of 0 can be met",
     example=Example(text="<think>3+4=7</think><answer>7</answer>", target="7", kind="counting"),
 )
 def accuracy(
     *,
-    counting: Grader = Discrete(),  # P, C
-    structure: Grader = Mathematical(),  # P
-    spatial: Grader = FunctionCalls(),  # C full credit only
+    counting: Grader | None = None,
+    structure: Grader | None = None,
+    spatial: Grader | None = None,
+    as_released: bool = False,
 ) -> Reward:
-    """The accuracy reward of the three tasks. Replace a grader for another variant:
+    """The accuracy reward of the three tasks; as released it needs math-verify. Replace a grader for another variant:
 
     >>> accuracy(spatial=FunctionCalls(credits=PARTIAL))
     """
-    return Reward(name="accuracy", function=ByKind(counting=counting, structure=structure, spatial=spatial))
+    given = {"counting": counting, "structure": structure, "spatial": spatial}
+    chosen = {kind: grader for kind, grader in given.items() if grader is not None}
+    return Reward(name="accuracy", function=replace(_RELEASED if as_released else _OURS, **chosen))
 
 
-def released_accuracy(*, credits: Credits = FULL_ONLY) -> Reward:
-    """Accuracy as the released code gives it: no tolerance, and answers without tags count. Needs math-verify. # C"""
-    discrete = Discrete(untagged=is_equal, block=first_section)
-    spatial = FunctionCalls(credits=credits, reads_untagged=True, block=first_section)
-    return accuracy(counting=discrete, structure=discrete, spatial=spatial)
+_OURS = ByKind(counting=Discrete(), structure=Mathematical(), spatial=FunctionCalls())  # P, C full credit only
+_RELEASED = ByKind(
+    counting=Discrete(untagged=is_equal, block=first_section),
+    structure=Discrete(untagged=is_equal, block=first_section),
+    spatial=FunctionCalls(reads_untagged=True, block=first_section),
+)  # C
 
 
-def evaluation(*, same: Same = same_text_or_number) -> Reward:
+def evaluation(*, same: Same = same_text_or_number, as_released: bool = False) -> Reward:
     """What the evaluator calls accuracy. Named "accuracy". # C
 
     Counting and structure: 0 or 1. Spatial: the partial score, without the cost of repeats, so that its mean over a
     test set is a mean of partial credits and not a share of right answers. Untagged text counts in all three. `same`
-    compares (answer, gold): equal strings or numbers (# O), or with math-verify, `symbolic.is_equal` (# C).
+    compares (answer, gold): equal strings or numbers (# O), or with math-verify, `symbolic.is_equal` (# C). The last answer
+    block counts, as in training (# O); as released the first.
     """
-    value = SameValue(same=same)
-    spatial = FunctionCalls(credits=PARTIAL, punishes_repeats=False, reads_untagged=True, block=first_section)
+    block = first_section if as_released else last_section
+    value = SameValue(same=same, block=block)
+    spatial = FunctionCalls(credits=PARTIAL, punishes_repeats=False, reads_untagged=True, block=block)
     return accuracy(counting=value, structure=value, spatial=spatial)
 
 

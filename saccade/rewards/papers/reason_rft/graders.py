@@ -150,7 +150,7 @@ class SameValue:
     """
 
     same: Same = same_text_or_number
-    block: Block = first_section  # C
+    block: Block = last_section  # O; C the first
 
     def __call__(self, rollout: Rollout) -> Score:
         gold, answer = gold_of(rollout), self.block(rollout.text, "answer").value
