@@ -104,3 +104,7 @@ def test_a_hostile_megabyte_takes_no_time(one):
 def test_the_page_is_made_from_the_code():
     page = (ROOT / "docs/rewards.md").read_text()
     assert page == with_table(page), "run: python scripts/rewards_page.py"
+
+
+def test_the_readme_counts_them_right():
+    assert f"{len(ALL)} rewards of {len(SYSTEMS)} published systems" in " ".join((ROOT / "README.md").read_text().split())
