@@ -221,9 +221,9 @@ def errors(
 
 def learner_gap(policy: TransformersPolicy, groups: Sequence[Group], *, temperature: float = 1.0) -> float:
     """The largest difference between the log-probs with which rollouts were sampled and the learner's."""
-    pack = Pack.of([(policy.encode(g.sample), [Branch(r.token_T) for r in g.rollouts]) for g in groups])
+    pack = Pack.of([(policy.encode(g.sample), [Branch(r.token_T, r.is_sampled_T) for r in g.rollouts]) for g in groups])
     learned_M = policy.logprobs(pack, temperature=temperature).logp_M
-    sampled_M = torch.tensor([x for g in groups for r in g.rollouts for x in r.logp_T])
+    sampled_M = torch.tensor([x for g in groups for r in g.rollouts for x in r.sampled_logp_T])
     return float((sampled_M - learned_M.double()).abs().max())
 
 

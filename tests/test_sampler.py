@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from saccade.core.pack import Branch, Pack
+from saccade.core.rollout import Stop
 from saccade.policy import sampler
 from saccade.policy.transformers_policy import TransformersPolicy
 from saccade.policy.spec import LoRA, ModelSpec, Sampling
@@ -177,3 +179,47 @@ def test_lora_and_bfloat16_sample_what_they_learn(checkpoint):
     policy = load(checkpoint, dtype="bfloat16")
     groups = policy.sample(samples_of(policy), n=3, sampling=Sampling(max_tokens=20), seed=0)
     assert learner_gap(policy, groups) < 0.3
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_answer_gone_on_with_is_the_answer(family, checkpoint):
+    """Greedy answers, cut anywhere and gone on with, come out as they were, log-probs and all."""
+    policy = load(checkpoint, family, sample_tokens=700)
+    greedy = Sampling(max_tokens=24, temperature=0.0)
+    whole = [group.rollouts[0] for group in policy.sample(samples_of(policy), n=1, sampling=greedy, seed=0)]
+    begun = []
+    for i, rollout in enumerate(whole):
+        cut = len(rollout.token_T) * i // len(whole)  # the first is gone on with from nothing
+        begun.append(replace(rollout, token_T=rollout.token_T[:cut], logp_T=rollout.logp_T[:cut], is_sampled_T=(True,) * cut))
+    extended = policy.extend(begun, sampling=greedy, seed=1)
+    for before, after in zip(whole, extended, strict=True):
+        assert after.token_T[: len(before.token_T)] == before.token_T and after.text.startswith(before.text)
+        n = len(before.token_T)
+        assert after.logp_T[:n] == pytest.approx(before.logp_T, abs=1e-4)
+        assert before.stop is Stop.LENGTH or after == replace(before, logp_T=after.logp_T)
+
+
+def test_forced_words_are_read_and_not_learned(checkpoint):
+    policy = load(checkpoint, dtype="float64")
+    (group,) = policy.sample(samples_of(policy)[:1], n=3, sampling=Sampling(max_tokens=9), seed=3)
+    wait = policy.branch_of("wait").token_T[:-1]
+    begun = []
+    for rollout in group.rollouts:
+        n = len(rollout.token_T) - (rollout.stop is Stop.EOS)
+        begun.append(
+            replace(
+                rollout,
+                token_T=rollout.token_T[:n] + wait,
+                logp_T=rollout.logp_T[:n] + (0.0,) * len(wait),
+                is_sampled_T=(True,) * n + (False,) * len(wait),
+            )
+        )
+    extended = policy.extend(begun, sampling=Sampling(max_tokens=9), seed=4)
+    for before, after in zip(begun, extended, strict=True):
+        n = len(before.token_T)
+        assert after.token_T[:n] == before.token_T and after.is_sampled_T[:n] == before.is_sampled_T
+        assert 0 < len(after.token_T) - n <= 9 and all(after.is_sampled_T[n:])
+        assert after.pictures == before.pictures and after.reward is None
+    assert learner_gap(policy, [replace(group, rollouts=tuple(extended))]) < 1e-4
+    assert policy.extend(begun, sampling=Sampling(max_tokens=9), seed=4) == extended
+    assert policy.extend(begun, sampling=Sampling(max_tokens=9), seed=5) != extended

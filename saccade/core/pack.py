@@ -49,6 +49,16 @@ class Prompt:
         """The position of the first token after the prompt."""
         return int(self.position_AP.max()) + 1
 
+    def followed_by(self, token_T: Sequence[int]) -> Prompt:
+        """The prompt with the beginning of an answer behind it, to be gone on with."""
+        tokens = torch.tensor(token_T, dtype=self.token_P.dtype)
+        positions = self.next_position + torch.arange(len(tokens), dtype=self.position_AP.dtype)
+        return replace(
+            self,
+            token_P=torch.cat([self.token_P, tokens]),
+            position_AP=torch.cat([self.position_AP, positions.expand(len(self.position_AP), -1)], dim=1),
+        )
+
     def __len__(self) -> int:
         return len(self.token_P)
 

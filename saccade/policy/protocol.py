@@ -43,6 +43,9 @@ class Policy(Protocol):
     def sample(self, samples: Sequence[Sample], *, n: int, sampling: Sampling, seed: int) -> list[Group]:
         """`n` unscored rollouts of each sample, in order; the same seed gives the same rollouts. NotFinite if log-probs are."""
 
+    def extend(self, begun: Sequence[Rollout], *, sampling: Sampling, seed: int) -> list[Rollout]:
+        """Each rollout with its branch gone on with, forced words at its end included. NotFinite if log-probs are."""
+
     def check(self, sample: Sample) -> None:
         """Refuse a sample that the model would misread, quickly: it is asked of every sample before the first step."""
 

@@ -17,6 +17,7 @@ import contextlib
 import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from torch import Tensor, nn
 from saccade.core.pack import Branch, Pack, Prompt, plan_packs
 from saccade.core.picture import Picture
 from saccade.core.rollout import Group, Rollout, Stop
-from saccade.core.sample import Sample
+from saccade.core.sample import EMPTY, Sample
 from saccade.policy import attention
 from saccade.policy.families import Family, UnsupportedModel
 from saccade.policy.loading import load_model, vision_token_ids
@@ -99,22 +100,39 @@ class TransformersPolicy:
 
         NotFinite where the model's logits are.
         """
+        attempts = self._drawn([self.encode(sample) for sample in samples], n, sampling, seed)
+        rollouts = [[self._rollout(s, a) for a in rows] for s, rows in zip(samples, attempts, strict=True)]
+        self._require_finite([rollout for row in rollouts for rollout in row])
+        return [Group(sample=s, rollouts=tuple(row)) for s, row in zip(samples, rollouts, strict=True)]
+
+    def extend(self, begun: Sequence[Rollout], *, sampling: Sampling, seed: int) -> list[Rollout]:
+        """Each rollout with its branch gone on with: up to `sampling.max_tokens` further tokens are sampled, unscored.
+
+        Words that are forced upon an answer stand at the end of its branch already, with is_sampled_T False and a log-prob of
+        0. NotFinite where the model's logits are.
+        """
+        prompts = [self.encode(rollout.sample).followed_by(rollout.token_T) for rollout in begun]
+        attempts = self._drawn(prompts, 1, sampling, seed)
+        rollouts = [self._extended(rollout, attempt) for rollout, (attempt,) in zip(begun, attempts, strict=True)]
+        self._require_finite(rollouts)
+        return rollouts
+
+    def _drawn(self, prompts: Sequence[Prompt], n: int, sampling: Sampling, seed: int) -> list[list[Attempt]]:
+        """`n` attempts at each prompt, in order."""
         generator = torch.Generator(self.device).manual_seed(seed)
-        prompts = [self.encode(sample) for sample in samples]
-        attempts: list[list[Attempt]] = [[]] * len(samples)
+        attempts: list[list[Attempt]] = [[]] * len(prompts)
         for wave in self._waves(prompts, n, sampling):
             drawn = self._sample_wave([prompts[i] for i in wave], n, sampling, generator)
             for i, rows in zip(wave, drawn, strict=True):
                 attempts[i] = rows
-        groups = [
-            Group(sample=s, rollouts=tuple(self._rollout(s, a) for a in rows))
-            for s, rows in zip(samples, attempts, strict=True)
-        ]
-        broken = [r for group in groups for r in group.rollouts if not math.isfinite(math.fsum(r.logp_T))]
+        return attempts
+
+    @staticmethod
+    def _require_finite(rollouts: Sequence[Rollout]) -> None:
+        broken = [r for r in rollouts if not math.isfinite(math.fsum(r.logp_T))]
         if broken:
             names = ", ".join(dict.fromkeys(r.sample.id for r in broken))
             raise NotFinite(f"the log-probs of {len(broken)} answers as they were sampled, to {names}, are not finite", broken)
-        return groups
 
     def _waves(self, prompts: Sequence[Prompt], n: int, sampling: Sampling) -> Iterator[list[int]]:
         """Indices of prompts that are sampled together: similar lengths, within the token budget."""
@@ -139,14 +157,22 @@ class TransformersPolicy:
             )  # fmt: skip
 
     def _rollout(self, sample: Sample, attempt: Attempt) -> Rollout:
-        return Rollout(
-            sample=sample,
-            text=self.reader.text_of(attempt.token_T),
-            token_T=attempt.token_T,
-            logp_T=attempt.logp_T,
-            is_sampled_T=(True,) * len(attempt.token_T),
+        nothing = Rollout(
+            sample=sample, text="", token_T=(), logp_T=(), is_sampled_T=(), stop=Stop.LENGTH, pictures=self.seen(sample)
+        )
+        return self._extended(nothing, attempt)
+
+    def _extended(self, begun: Rollout, attempt: Attempt) -> Rollout:
+        token_T = begun.token_T + attempt.token_T
+        return replace(
+            begun,
+            text=self.reader.text_of(token_T),
+            token_T=token_T,
+            logp_T=begun.logp_T + attempt.logp_T,
+            is_sampled_T=begun.is_sampled_T + (True,) * len(attempt.token_T),
             stop=Stop.EOS if attempt.is_ended else Stop.LENGTH,
-            pictures=self.seen(sample),
+            scores=EMPTY,
+            reward=None,
         )
 
     # ---- learning
