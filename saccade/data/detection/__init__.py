@@ -2,8 +2,10 @@
 
     >>> rows = read("bccd")                                  # PASCAL VOC, told from what lies there
     >>> train, held_out = split(rows, held_out=0.2, seed=0)
-    >>> rows[0]["id"], rows[0]["image"], rows[0]["objects"][0].box
-    ('BloodImage_00003', ['/.../JPEGImages/BloodImage_00003.jpg'], Box(x1=126.0, y1=39.0, x2=344.0, y2=226.0, frame=<Frame.PIXEL: 'pixel'>))
+    >>> rows[0]["id"], rows[0]["image"]
+    ('BloodImage_00003', ['/.../JPEGImages/BloodImage_00003.jpg'])
+    >>> rows[0]["objects"][0].box
+    Box(x1=126.0, y1=39.0, x2=344.0, y2=226.0, frame=<Frame.PIXEL: 'pixel'>)
 
 Every box is in `Frame.PIXEL` of the upright picture. A row that cannot be used holds its `fault` instead.
 """
@@ -36,8 +38,8 @@ __all__ = ["FORMATS", "Seen", "format_of", "read", "split"]
 def read(folder: Path | str, *, form: str | None = None, part: str | None = None, **options: Any) -> list[Row]:
     """The rows of a folder in any of the FORMATS; `form` names it where several lie there, `part` as in each format.
 
-    `options` are `seen`, `tolerance`, and what the format's own `read` takes. DataError where the folder is of no known format, or
-    holds no rows of that part.
+    `options` are `seen`, `tolerance`, and what the format's own `read` takes. DataError where the folder is of no known
+    format, or holds no rows of that part.
     """
     return FORMATS[format_of(folder, form=form)].read(folder, part=part, **options)
 
@@ -55,4 +57,5 @@ def format_of(folder: Path | str, *, form: str | None = None) -> str:
     if found:
         raise DataError(f"{root} looks like {' and like '.join(found)}; say which with form='{found[0]}'")
     have = ", ".join(sorted(path.name + "/" * path.is_dir() for path in root.iterdir())[:8]) or "nothing"
-    raise DataError(f"{root} holds no annotations that can be read: it has {have}. {'; '.join(m.NEEDS for m in FORMATS.values())}")
+    needs = "; ".join(module.NEEDS for module in FORMATS.values())
+    raise DataError(f"{root} holds no annotations that can be read: it has {have}. {needs}")

@@ -5,7 +5,8 @@
     folder/train/_annotations.coco.json, folder/train/*.jpg              or per folder
 
     >>> read(folder)[0]["objects"][0]
-    Annotation(label='inflammatory', box=Box(x1=207.0, y1=0.0, x2=221.0, y2=16.0, ...), outline=((207.0, 4.0, ...),), area=196.6)
+    Annotation(label='inflammatory', box=Box(x1=207.0, y1=0.0, x2=221.0, y2=16.0, ...), outline=((207.0, 4.0, ...),),
+               area=196.6)
 
 `bbox` is x, y, width, height in edge coordinates. Polygons and run-length codes are kept as the file has them, and `iscrowd`
 as the flag "crowd": a crowd's box bounds many objects and is no target. Files of any size are read piece by piece.

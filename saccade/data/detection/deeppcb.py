@@ -83,7 +83,7 @@ def _row(folder: Path, line: str, where: str, seen: Seen, tolerance: float) -> R
         raise DataError(f"{where} must be a picture and its annotation, got {line.strip()!r:.60}")
     test, template = (shown(folder / f"{found[1]}_{mark}.jpg", seen) for mark in ("test", "temp"))
     if test.size != template.size:
-        raise DataError(f"{where}: the template has {template.size} pixels, the board under test {test.size}; they must be aligned")
+        raise DataError(f"{where}: the template has {template.size} pixels, the board under test {test.size}; align them")
     path = folder / found[2]
     lines = text_of(path).splitlines()
     raws = [_raw(each, f"{path} line {place}") for place, each in enumerate(lines, start=1) if each.strip()]

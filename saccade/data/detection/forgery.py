@@ -7,8 +7,8 @@
     >>> read(folder)[60]["objects"]
     (Annotation(label='splicing', box=Box(x1=460.0, ...), outline='/.../Gt/a_gt.png'),)
 
-The box is the edges of the pasted area. The mask stays a file; that it is there and of the picture's size is checked, and its
-path is also the row's `masks`. Other columns are kept in `more`.
+The box is the edges of the pasted area. The mask stays a file; that it is there and of the picture's size is checked,
+and its path is also the row's `masks`. Other columns are kept in `more`.
 """
 
 from __future__ import annotations
@@ -60,10 +60,11 @@ def write(folder: Path | str, rows: Sequence[Mapping[str, Any]]) -> Path:
         for each in rows:
             things, label = each["objects"], each["label"]
             if len(things) > 1 or bool(things) != (label == "tampered") or "/" in each["id"]:
-                raise DataError(f"row {each['id']}: a forgery has a plain id and one object when tampered, none when authentic")
+                raise DataError(f"row {each['id']}: a forgery has a plain id, and one object when tampered, else none")
             picture = put(each["image"][0], inside / ("Tp" if things else "Au") / each["id"])
             hold_inside(each, picture)
-            line = {"image": picture.path.relative_to(inside).as_posix(), "label": label, "type": None, "mask": None, "bbox": None}
+            line = {"image": picture.path.relative_to(inside).as_posix(), "label": label}
+            line |= {"type": None, "mask": None, "bbox": None}
             for thing in things:
                 if not isinstance(thing.outline, str | Path | Picture):
                     raise DataError(f"row {each['id']}: the outline of a forgery is a mask, got {shortened(thing.outline)}")

@@ -19,7 +19,8 @@ from saccade.core.sample import DataError
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"))
 _ORIENTATION = 0x0112
-_DAMAGED = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error, PIL.Image.DecompressionBombError)
+_BOMB = PIL.Image.DecompressionBombError
+_DAMAGED = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error, _BOMB)
 
 # Where a place (x, y) of a stored picture of width w and height h is in the upright one, by EXIF orientation.
 _UPRIGHT = {

@@ -69,7 +69,7 @@ def write(folder: Path | str, rows: Sequence[Mapping[str, Any]]) -> Path:
                 raise DataError(f"row {each['id']}: a point set has neither folders of pictures nor boxes")
             put(each["image"][0], inside / "images" / each["id"])
             if any(mark.frame != Frame.PIXEL for mark in each["points"]):
-                raise DataError(f"row {each['id']} has points in another frame; convert them to pixels through their Picture")
+                raise DataError(f"row {each['id']} has points in another frame; convert them through their Picture")
             has_labels = any(mark.label for mark in each["points"])
             if not each["points"]:
                 continue
@@ -96,7 +96,8 @@ def _points(path: Path, label: str) -> list[tuple[float, float, str, str]]:
         raise DataError(f"annotation {path} is not CSV: {error}") from None
     header = [name.strip().lower() for name in lines[0]] if lines else []
     if header not in (["x", "y"], ["x", "y", "label"]):
-        raise DataError(f"annotation {path} must begin with the columns x,y or x,y,label, got {','.join(header) or 'nothing'}")
+        got = ",".join(header) or "nothing"
+        raise DataError(f"annotation {path} must begin with the columns x,y or x,y,label, got {got}")
     points = []
     for place, line in enumerate(lines[1:], start=2):
         where = f"{path} line {place}"

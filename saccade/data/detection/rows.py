@@ -30,9 +30,8 @@ def row(
 ) -> Row:
     """A good row. Boxes lie in the first picture. DataError where one passes its edges by more than `tolerance` pixels."""
     objects, mended = placed(pictures[0], raws, tolerance=tolerance)
-    paths = [str(picture.path) for picture in pictures]
-    said = (*noise, *mended)
-    return {"id": id_, "part": part_of(id_), "image": paths, "size": pictures[0].size, "objects": objects, "noise": said, **more}
+    shown_as = {"image": [str(picture.path) for picture in pictures], "size": pictures[0].size}
+    return {"id": id_, "part": part_of(id_), **shown_as, "objects": objects, "noise": (*noise, *mended), **more}
 
 
 def guarded(id_: str, make: Callable[[], Row]) -> Row:
@@ -41,6 +40,8 @@ def guarded(id_: str, make: Callable[[], Row]) -> Row:
         return make()
     except DataError as error:
         return faulty(id_, str(error))
+    except OSError as error:  # a name that no disk takes, a folder that may not be read
+        return faulty(id_, f"{id_}: {error.strerror or error}")
 
 
 def faulty(id_: str, why: str) -> Row:
@@ -52,14 +53,16 @@ def unique(rows: Iterable[Row], part: str | None, folder: Path) -> list[Row]:
     """The rows of a part (None: all), a second one of the same id turned into a fault. DataError where there are none."""
     rows = list(rows)
     chosen = [each for each in rows if part is None or each["part"] == part]
+    if not rows:
+        raise DataError(f"{folder} holds no annotated pictures")
     if not chosen:
         parts = ", ".join(repr(name) for name in sorted({each["part"] for each in rows}))
-        raise DataError(f"{folder} has no part {part!r}; it has: {parts}" if rows else f"{folder} holds no annotated pictures")
+        raise DataError(f"{folder} has no part {part!r}; it has: {parts}")
     seen: set[str] = set()
     for place, each in enumerate(chosen):
         if each["id"] in seen:
-            name = f"{each['id']} (again, row {place})"
-            chosen[place] = {**faulty(each["id"], f"id {each['id']!r} stands twice in {folder}; ids must be unique"), "id": name}
+            why = f"id {each['id']!r} stands twice in {folder}; ids must be unique"
+            chosen[place] = {"id": f"{each['id']} (again, row {place})", "part": each["part"], "fault": why}
         seen.add(chosen[place]["id"])
     return chosen
 
@@ -89,7 +92,7 @@ def placed(picture: Shown, raws: Iterable[Raw], *, tolerance: float = TOLERANCE)
         if beyond > tolerance:
             raise DataError(
                 f"{raw.where} ({raw.label}) passes the edge of the {width}x{height} picture by {beyond:g} pixels: "
-                f"{_plain(raw.corners)}; at most {tolerance:g} are cut off, more says that it belongs to another picture or size"
+                f"{_plain(raw.corners)}; at most {tolerance:g} are cut off, as it belongs to another picture or size"
             )
         x1, y1, x2, y2 = max(0.0, x1), max(0.0, y1), min(float(width), x2), min(float(height), y2)
         if x2 <= x1 or y2 <= y1:
@@ -114,8 +117,8 @@ def placed_points(
         beyond = max(-x, -y, x - width, y - height)
         if beyond > tolerance:
             raise DataError(
-                f"{where} ({x:g}, {y:g}) lies {beyond:g} pixels outside the {width}x{height} picture, at most {tolerance:g} are "
-                "mended; it belongs to another picture or size"
+                f"{where} ({x:g}, {y:g}) lies {beyond:g} pixels outside the {width}x{height} picture, at most {tolerance:g} "
+                "are mended; it belongs to another picture or size"
             )
         if beyond > 0:
             noise.append(f"{where} ({x:g}, {y:g}) was moved to the edge")

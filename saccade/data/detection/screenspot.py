@@ -70,7 +70,7 @@ def write(folder: Path | str, rows: Sequence[Mapping[str, Any]]) -> Path:
             records = files.setdefault(each["part"], [])
             stem, _, place = each["id"].rpartition("/")
             if len(each["objects"]) != 1 or place != str(len(records)) or not stem or "/" in stem:
-                raise DataError(f"row {each['id']}: a record has one object and an id of its screenshot's stem and its place")
+                raise DataError(f"row {each['id']}: a record has one object, and an id of screenshot/place")
             image = each["image"][0]
             if names.setdefault(stem, image) != image:
                 raise DataError(f"row {each['id']}: two screenshots have the stem {stem!r}")
@@ -81,7 +81,8 @@ def write(folder: Path | str, rows: Sequence[Mapping[str, Any]]) -> Path:
             record = {"img_filename": picture.path.name, "instruction": each["instruction"], "bbox": bbox}
             records.append({**record, "data_type": each["objects"][0].label, **each.get("more", {})})
         for part, records in files.items():
-            (inside / f"screenspot_{part}.json").write_text(json.dumps(records, ensure_ascii=False, indent=1), encoding="utf-8")
+            text = json.dumps(records, ensure_ascii=False, indent=1)
+            (inside / f"screenspot_{part}.json").write_text(text, encoding="utf-8")
     return Path(folder)
 
 
@@ -92,7 +93,8 @@ def _row(id_: str, record: Any, folder: Path, where: str, seen: Seen, tolerance:
     for column, value in (("img_filename", name), ("instruction", instruction), ("data_type", kind)):
         if not isinstance(value, str) or not value.strip():
             raise DataError(f"{where} has no {column}")
-    picture = shown(next((path for place in _PICTURE_FOLDERS if (path := folder / place / name).is_file()), folder / "images" / name), seen)
+    places = [folder / place / name for place in _PICTURE_FOLDERS]
+    picture = shown(next((path for path in places if path.is_file()), places[0]), seen)
     if not isinstance(bbox, list) or len(bbox) != 4:
         raise DataError(f"{where}: bbox must be x, y, width, height, got {shortened(bbox)}")
     x, y, width, height = (number(side, f"{where} bbox") for side in bbox)

@@ -29,8 +29,9 @@ def split(
     """(training rows, held-out rows), each in the order given; `held_out` is the share of rows to hold out, 0 to 1.
 
     The share is met as nearly as whole groups allow, and neither part is empty. `together(row)` keeps further rows
-    together: those of one patient, sitting or field of view. Rows with a fault, and rows whose picture turns out not to decode
-    (they get one), stay in the training part, for `Task.from_rows` to count and name. DataError where no split exists.
+    together: those of one patient, sitting or field of view. Rows with a fault, and rows whose picture turns out not to
+    decode (they get one), stay in the training part, for `Task.from_rows` to count and name. DataError where no split
+    exists.
     """
     if not 0 < held_out < 1:
         raise DataError(f"held_out is a share between 0 and 1, got {held_out}")
@@ -54,7 +55,8 @@ def split(
     for place in shas:
         members.setdefault(groups.root(("row", place)), []).append(place)
     if len(members) < 2:
-        raise DataError(f"{len(shas)} rows cannot be split: " + ("all share pictures or belong together" if shas else "all have faults"))
+        why = "all share pictures or belong together" if shas else "none is without a fault"
+        raise DataError(f"{len(rows)} rows cannot be split: {why}")
     chosen = _chosen(members.values(), shas, wanted=held_out * len(shas), seed=seed)
     return [row for place, row in enumerate(made) if place not in chosen], [made[place] for place in sorted(chosen)]
 

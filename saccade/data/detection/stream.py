@@ -26,7 +26,7 @@ class Piece(NamedTuple):
 
 
 def pieces(path: Path, *, chunk: int = CHUNK) -> Iterator[Piece]:
-    """Every piece in the order of the file; an empty list gives none. DataError, naming file and line, where it is not JSON."""
+    """Every piece in the order of the file; an empty list gives none. DataError, naming file and line, where it breaks."""
     try:
         with path.open(encoding="utf-8-sig") as file:
             yield from _Scanner(file, path, chunk).pieces()

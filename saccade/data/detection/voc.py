@@ -75,19 +75,19 @@ def read(
         used |= {str(found) for place in places for found in shelf.stems(place).get(path.stem, ())}
     for place in sorted(set(searched)):
         for picture in (found for paths in shelf.stems(place).values() for found in paths if str(found) not in used):
-            rows.append(faulty(_id(picture, folder), f"picture {picture} has no {picture.stem}.xml; a picture without objects needs one, too"))
+            why = f"picture {picture} has no {picture.stem}.xml; a picture without objects needs one, too"
+            rows.append(faulty(_id(picture, folder), why))
     listed = folder / "ImageSets" / "Main" / f"{part}.txt"
     if part is None or not listed.is_file():
         return unique(rows, part, folder)
     names = _names(listed)
     missing = sorted(names - {each["id"] for each in rows})
     rows = [each for each in rows if each["id"] in names]
-    return unique(rows + [faulty(name, f"{listed} names {name}, which has no annotation") for name in missing], None, folder)
+    rows += [faulty(name, f"{listed} names {name}, which has no annotation") for name in missing]
+    return unique([{**each, "part": part} for each in rows], part, folder)
 
 
-def write(
-    folder: Path | str, rows: Sequence[Mapping[str, Any]], *, corners: Corners = Corners.ONE_BASED
-) -> Path:
+def write(folder: Path | str, rows: Sequence[Mapping[str, Any]], *, corners: Corners = Corners.ONE_BASED) -> Path:
     """Writes rows as JPEGImages/<id> and Annotations/<id>.xml. DataError where VOC cannot say what a row holds."""
     checked(rows, keeps=_FLAGS)
     with fresh(folder) as inside:
@@ -118,7 +118,7 @@ def parsed(path: Path) -> ET.Element:
         builder.end(name)
 
     def refuse(*_: Any) -> None:
-        raise DataError(f"annotation {path} has a document type (<!DOCTYPE), which could define or fetch anything; take it out")
+        raise DataError(f"annotation {path} has a document type (<!DOCTYPE), which may define or fetch things; take it out")
 
     parser = xml.parsers.expat.ParserCreate()
     parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, builder.data
@@ -143,11 +143,10 @@ def _row(path: Path, folder: Path, shelf: Shelf, places: list[Path], seen: Seen,
     if root.tag != "annotation":
         raise DataError(f"annotation {path} begins with <{root.tag}>, not <annotation>")
     picture = shown(_picture(path, root, shelf, places), seen)
-    size = root.find("size")
-    sides = [number(_text(size, name, f"{path} <size>"), f"{path} <{name}>") for name in ("width", "height")] if size is not None else []
-    noise = [] if any(sides) else [f"{path} declares no size; it cannot be held against the picture's"]
-    if any(sides):
-        picture.hold_against(tuple(sides), str(path))
+    size = _size(root, str(path))
+    noise = [] if size else [f"{path} declares no size; it cannot be held against the picture's"]
+    if size:
+        picture.hold_against(size, str(path))
     raws = [_raw(each, f"{path} object {place}", corners) for place, each in enumerate(root.findall("object"), start=1)]
     id_ = _id(path, folder)
     masks = [folder / name / f"{id_}.png" for name in ("SegmentationClass", "SegmentationObject")]
@@ -162,8 +161,18 @@ def _picture(path: Path, root: ET.Element, shelf: Shelf, places: list[Path]) -> 
         named = (root.findtext("filename") or "").strip().replace("\\", "/").rpartition("/")[2]
         found = next((place / named for place in places if named and (place / named).is_file()), None)
     if found is None:
-        raise DataError(f"annotation {path} has no picture {path.stem}.* in {' or '.join(place.name for place in places)}")
+        names = " or ".join(dict.fromkeys(place.name for place in places))
+        raise DataError(f"annotation {path} has no picture {path.stem}.* in {names}")
     return found
+
+
+def _size(root: ET.Element, where: str) -> tuple[float, float] | None:
+    """The declared (width, height); None where there is none, or it is 0 x 0, as some tools write."""
+    size = root.find("size")
+    if size is None:
+        return None
+    width, height = (number(_text(size, name, f"{where} <size>"), f"{where} <{name}>") for name in ("width", "height"))
+    return (width, height) if width or height else None
 
 
 def _raw(element: ET.Element, where: str, corners: Corners) -> Raw:

@@ -7,7 +7,7 @@
     (Annotation(label='cat', box=Box(x1=240.0, y1=120.0, x2=400.0, y2=360.0, frame=<Frame.PIXEL: 'pixel'>), ...),)
 
 A line of a class and three or more points is an outline; its box bounds it. A picture without a text file, or with an empty
-one, shows nothing. Fractions cannot tell how a picture with an EXIF turn was seen; it is taken upright unless `seen` says
+one, shows nothing, if the folder where its file would be is there: pictures whose labels are withheld are no rows. Fractions cannot tell how a picture with an EXIF turn was seen; it is taken upright unless `seen` says
 otherwise.
 """
 
@@ -20,15 +20,19 @@ from pathlib import Path
 from typing import Any
 
 from saccade.core.sample import DataError
-from saccade.data.detection.annotation import Raw, number, text_of
+from saccade.data.detection.annotation import Raw, number, shortened, text_of
 from saccade.data.detection.pictures import Seen, counterparts, existing, is_picture, shown
 from saccade.data.detection.rows import TOLERANCE, Row, faulty, guarded, id_of, part_of, row, unique
 from saccade.data.detection.writing import checked, fresh, hold_inside, put
 
 NEEDS = "YOLO: .txt files in labels/ or beside their pictures, and class names in data.yaml or classes.txt"
-_LINE = re.compile(r"\s*\d+(?:\.0+)?(?:\s+-?(?:[01]|[01]?\.\d+)(?:[eE][-+]?\d+)?){4,}\s*")  # fractions: others write pixels so
+# A line as only YOLO has it: others write pixels.
+_LINE = re.compile(r"\s*\d+(?:\.0+)?(?:\s+-?(?:[01]|[01]?\.\d+)(?:[eE][-+]?\d+)?){4,}\s*")
 _LABELS, _IMAGES = ("labels",), ("images", "jpegimages")
-_NAME_FILES = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names", "*.names", "*.yaml", "*.yml", "labels/classes.txt")
+_NAME_FILES = (
+    *("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names", "*.names"),
+    *("*.yaml", "*.yml", "labels/classes.txt"),
+)
 _NOT_LABELS = ("classes.txt", "readme.txt", "requirements.txt")
 
 
@@ -62,8 +66,12 @@ def read(
     rows, used = [], set()
     pictures = sorted(path for path in folder.rglob("*") if is_picture(path))
     of_labels: dict[Path, list[Path]] = {}
+    stems = {path.with_suffix("") for path in pictures}
+    labelled = {path.parent for path in _label_files(folder) if "labels" in _inside(path, folder) or path.with_suffix("") in stems}
     for picture in pictures:
-        of_labels.setdefault(_labels_of(picture, folder), []).append(picture)
+        labels = _labels_of(picture, folder)
+        if labels.parent in labelled or labels.parent.is_dir() and labels.parent != picture.parent:
+            of_labels.setdefault(labels, []).append(picture)
     for labels, same in of_labels.items():
         if len(same) > 1:
             why = f"{labels.parent} has one {labels.name} for {same[0].name} and {same[1].name}; which one is annotated?"
@@ -72,9 +80,9 @@ def read(
             make = partial(_row, same[0], labels, folder, known, Seen(seen), tolerance)
             rows.append(guarded(_id(same[0], folder), make))
         used.add(labels)
-    in_labels = {path for path in _label_files(folder) if "labels" in (name.lower() for name in path.relative_to(folder).parts[:-1])}
-    for path in sorted(in_labels - used):
-        rows.append(faulty(_id(path, folder), f"annotation {path} has no picture {path.stem}.* in images or beside it"))
+    for path in _label_files(folder):
+        if path not in used and "labels" in _inside(path, folder):
+            rows.append(faulty(_id(path, folder), f"annotation {path} has no picture {path.stem}.* in images or beside it"))
     return unique(rows, part, folder)
 
 
@@ -82,13 +90,15 @@ def class_names(folder: Path) -> list[str]:
     """The class names that a folder declares. DataError where it declares none."""
     path = _name_file(folder)
     if path is None:
-        raise DataError(f"{folder} has YOLO labels but no class names; add classes.txt with one name per line, or pass names=")
+        raise DataError(f"{folder} has YOLO labels but no class names; add classes.txt with a name per line, or pass names=")
     if path.suffix not in (".yaml", ".yml"):
-        names: Any = [line.strip() for line in text_of(path, what="class names").splitlines() if line.strip()]
+        names: Any = [line.strip() for line in text_of(path, what="class names").rstrip().splitlines()]
     else:
         names = _of_yaml(path)
-    if not isinstance(names, list) or not names or not all(isinstance(name, str | int) and str(name).strip() for name in names):
-        raise DataError(f"class names {path} must hold a list of names, got {names!r:.60}")
+    if not isinstance(names, list) or not all(map(_is_name, names)):
+        bad = next((name for name in names if not _is_name(name)), names) if isinstance(names, list) else names
+        allowed = "a list of names (no empty line; yes and no in quotes)"
+        raise DataError(f"class names {path} must be {allowed}, got {shortened(bad)}")
     return [str(name).strip() for name in names]
 
 
@@ -113,21 +123,20 @@ def write(folder: Path | str, rows: Sequence[Mapping[str, Any]], *, names: Seque
 def _row(path: Path, labels: Path, folder: Path, names: list[str], seen: Seen, tolerance: float) -> Row:
     picture = shown(path, seen)
     lines = text_of(labels).splitlines() if labels.is_file() else []
-    raws = [
-        _raw(line, f"{labels} line {place}", names, picture.extent) for place, line in enumerate(lines, start=1) if line.strip()
-    ]
+    numbered = [(f"{labels} line {place}", line) for place, line in enumerate(lines, start=1) if line.strip()]
+    raws = [_raw(line, where, names, picture.extent) for where, line in numbered]
     return row(_id(path, folder), [picture], raws, tolerance=tolerance)
 
 
 def _raw(line: str, where: str, names: list[str], extent: tuple[int, int]) -> Raw:
     values = [number(word, where) for word in line.split()]
     if len(values) != 5 and (len(values) < 7 or len(values) % 2 == 0):
-        raise DataError(f"{where} must be a class and four numbers, or a class and three or more points; got {len(values)} numbers")
+        raise DataError(f"{where} must be a class and four numbers, or a class and three or more points; got {len(values)}")
     index, sides = values[0], values[1:]
     if index != int(index) or not 0 <= index < len(names):
         raise DataError(f"{where} is of class {index:g}; there are {len(names)}, from 0 ({', '.join(names[:10])})")
     if max(map(abs, sides)) > 2:
-        raise DataError(f"{where} holds {max(sides, key=abs):g}; YOLO counts in fractions of the picture, 0 to 1, not in pixels")
+        raise DataError(f"{where} holds {max(sides, key=abs):g}; YOLO counts in fractions of the picture, not in pixels")
     width, height = extent
     label = names[int(index)]
     if len(sides) > 4:
@@ -143,7 +152,8 @@ def _line(index: int, thing: Any, size: tuple[int, int]) -> str:
     width, height = size
     outline, box = getattr(thing, "outline", None), thing.box
     if outline is None:
-        sides = ((box.x1 + box.x2) / 2 / width, (box.y1 + box.y2) / 2 / height, (box.x2 - box.x1) / width, (box.y2 - box.y1) / height)
+        centre = ((box.x1 + box.x2) / 2 / width, (box.y1 + box.y2) / 2 / height)
+        sides = (*centre, (box.x2 - box.x1) / width, (box.y2 - box.y1) / height)
         return " ".join([str(index), *map(repr, map(float, sides))])
     if not isinstance(outline, tuple) or len(outline) != 1:
         raise DataError("YOLO holds outlines of one ring; leave the outline out, or write COCO")
@@ -159,8 +169,14 @@ def _labels_of(picture: Path, folder: Path) -> Path:
     return next((place for place in places if place.is_file()), places[min(1, len(places) - 1)])
 
 
+def _inside(path: Path, folder: Path) -> list[str]:
+    """The folders that a file lies in."""
+    return [name.lower() for name in path.relative_to(folder).parts[:-1]]
+
+
 def _label_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*.txt") if path.name.lower() not in _NOT_LABELS and not path.name.startswith("."))
+    found = (path for path in folder.rglob("*.txt") if not path.name.startswith("."))
+    return sorted(path for path in found if path.name.lower() not in _NOT_LABELS)
 
 
 def _name_file(folder: Path) -> Path | None:
@@ -178,10 +194,14 @@ def _of_yaml(path: Path) -> Any:
         raise DataError(f"class names {path} are not YAML: {' '.join(str(error).split())}") from None
     names = body.get("names") if isinstance(body, Mapping) else None
     if isinstance(names, Mapping):
-        if sorted(names) != list(range(len(names))) if all(isinstance(key, int) for key in names) else True:
-            raise DataError(f"class names {path} must be numbered 0 to {len(names) - 1}, got {list(names)!r:.60}")
+        if set(names) != set(range(len(names))):
+            raise DataError(f"class names {path} must be numbered 0 to {len(names) - 1}, got {shortened(list(names))}")
         return [names[key] for key in range(len(names))]
     return names
+
+
+def _is_name(name: Any) -> bool:
+    return isinstance(name, str | int) and not isinstance(name, bool) and bool(str(name).strip())
 
 
 def _id(path: Path, folder: Path) -> str:
