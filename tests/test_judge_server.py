@@ -200,7 +200,7 @@ def test_pictures_are_sent_in_reading_order_as_data_urls(serve, kind):
 def test_text_that_utf8_cannot_hold_is_sent_all_the_same(serve):
     server = serve(lambda body, n: asked(body))
     (reply,) = ask(server.judge(), question("a\ud800b"))
-    assert reply.text == "a?b"
+    assert reply.text == "a\ufffdb"
 
 
 def test_a_missing_key_or_client_is_wrong_configuration_and_no_failed_judge(serve, monkeypatch):
@@ -219,6 +219,26 @@ def test_a_missing_key_or_client_is_wrong_configuration_and_no_failed_judge(serv
 def test_settings_that_make_no_sense_are_refused(changes):
     with pytest.raises(ValueError, match=next(iter(changes))):
         Server(**{"url": "http://localhost/v1", "model": "m", **changes})
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "localhost:8000/v1", "ftp://a/v1", "http://", "http:///v1", "http://127.0.0.1:99999/v1", "http://a:port/v1", "http://a:0/v1"]
+    + ["http://[::1", "http://[::1/v1", "http://a b/v1", "http://a/v1\n"],
+)
+def test_an_url_that_cannot_be_one_is_refused_where_the_judge_is_made(url):
+    with pytest.raises(ValueError, match="the url of a judge is like http://localhost:8000/v1, got .*: .+"):
+        Server(url=url, model="m")
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8000/v1", "https://api.openai.com/v1", "http://[::1]:8000/v1", "http://a/v1?x=1"])
+def test_an_url_that_can_be_one_is_taken(url):
+    assert Server(url=url, model="m").url == url
+
+
+def test_a_surrogate_half_in_a_reply_is_mended(serve):
+    server = serve(lambda body, n: "ok \ud83d")
+    assert ask(server.judge(), question())[0].text == "ok \ufffd"
 
 
 # structured output
@@ -395,6 +415,12 @@ def test_a_rate_limit_beyond_all_patience_fails_at_once(serve):
     begin = time.monotonic()
     assert "HTTP 429: slow down and asks for 3600 s; it has 10 s in all" in failure(server.judge())
     assert time.monotonic() - begin < 2 and len(server.bodies) == 1
+
+
+@pytest.mark.parametrize(("said", "shown"), [("1e308", "1e+308"), ("inf", "inf"), ("86400", "86400")])
+def test_an_absurd_wait_is_told_in_a_few_digits(serve, said, shown):
+    server = serve(sending(Sent(429, "slow down", {"Retry-After": said})))
+    assert failure(server.judge()).endswith(f"HTTP 429: slow down and asks for {shown} s; it has 10 s in all")
 
 
 @pytest.mark.parametrize("said", ["soon", "-5", "", "nan"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -241,6 +242,13 @@ def test_our_parser_agrees_with_the_standard_one(value):
         ('[{"bbox_2d": [1, 2, 3, 4]}, {"bbox_2d": [5, 6', [corners(1, 2, 3, 4)]),
         ("(1,2),(3,4) [5, 6, 7, 8] (9,10),(11,12)", [corners(1, 2, 3, 4), corners(5, 6, 7, 8), corners(9, 10, 11, 12)]),
         ("[5, 5, 5, 5]", [corners(5, 5, 5, 5)]),
+        ("(1,2,3,4)", [corners(1, 2, 3, 4)]),
+        ("The box is ( 1.5, -2 , 3, 4. ).", [corners(1.5, -2, 3, 4)]),
+        ("<|object_ref_start|>a cat<|object_ref_end|><|box_start|>(1,2,3,4)<|box_end|>", [corners(1, 2, 3, 4, "a cat")]),
+        ("(1,2,3,4) (5,6),(7,8) [9, 10, 11, 12]", [corners(1, 2, 3, 4), corners(5, 6, 7, 8), corners(9, 10, 11, 12)]),
+        ("[1 2 3 4]", [corners(1, 2, 3, 4)]),
+        ("[ 1.5\n-2\t3 4. ] or [5, 6, 7, 8]", [corners(1.5, -2, 3, 4), corners(5, 6, 7, 8)]),
+        ("[[1 2 3 4], [5 6 7 8]]", [corners(1, 2, 3, 4), corners(5, 6, 7, 8)]),
     ],
 )
 def test_boxes(text, found):
@@ -270,6 +278,32 @@ def test_what_is_no_box_is_counted_and_named(item, why):
     read = boxes(f'[{{"bbox_2d": [1, 2, 3, 4], "label": "a"}}, {item}]', frame=IN).value
     assert read == Boxes((corners(1, 2, 3, 4, "a"),), (why,))
     assert (len(read), read.n_written, list(read)) == (1, 2, [corners(1, 2, 3, 4, "a")])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["(1,2,3)", "(1,2,3,4,5)", "(1,2),(3,4", "((1,2),3,4)", "(1 2 3 4)", "(1,2;3,4)", "1,2,3,4", "1 2 3 4", "[1 2 3]", "[1 2 3 4 5]"]
+    + ["[1 2, 3 4]", "[1, 2 3 4]", "[1 2 3 4)", "(1,2,3,x)", "[1 2 3 4.5.6]", "{1 2 3 4}", "(,2,3,4)", "()"],
+)
+def test_what_might_be_a_box_or_something_else_is_none(text):
+    assert box(text, frame=IN).value is None
+    assert not boxes(text, frame=IN).value
+
+
+def test_boxes_in_loose_brackets_are_like_others():
+    assert box("(9, 9, 1, 1)", frame=IN) == box("[9 9 1 1]", frame=IN) == Reading(None, "corners swapped")
+    assert box("[9 8 1 2]", frame=IN, keep_swapped=True).value == Box(1, 2, 9, 8, IN)
+    assert boxes(f"({'9' * 65},2,3,4) [1 2 3 {'9' * 65}]", frame=IN).value.dropped == ("a number that is too long",) * 2
+    assert point("(1,2,3,4)", frame=IN).value is None
+
+
+@pytest.mark.parametrize("unit", ["(1,", "(1,2),", "(1,2,3,4", "[1 ", "[1 2 3 4", "( ", "[ ", "(1,2,3 ", "1 ", "[1 2 3 4]", "(1,2,3,4)"])
+def test_loose_boxes_take_time_in_the_length_of_the_text_only(unit):
+    text = unit * (1_000_000 // len(unit))
+    begin = time.process_time()
+    boxes(text, frame=IN)
+    boxes(f"[{text}", frame=IN)
+    assert time.process_time() - begin < 1.0
 
 
 def test_swapped_corners_are_turned_round_where_asked():

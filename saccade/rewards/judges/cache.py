@@ -4,7 +4,8 @@
 
 The key is a hash over the judge's name, the messages with the pixels of their pictures, the schema and the limit. Failures
 are not kept. One file may be used by several threads and processes at once. A file that is damaged is moved aside and begun
-anew, with a warning.
+anew, with a warning. Where a file can be read but not written (rights, a full disk), its replies are used, new ones are
+returned and not kept, and one warning says so.
 """
 
 from __future__ import annotations
@@ -23,9 +24,16 @@ from weakref import WeakKeyDictionary
 
 from saccade.core.picture import Picture
 from saccade.rewards.judges.judge import Judge, JudgeFailed, Question, Reply
+from saccade.rewards.judges.quote import without_halves
 
 VERSION = 1  # of the key: count up when what a reply depends on changes
 WAIT = 30.0  # O seconds that a writer waits for another process
+BEGUN = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    "CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID",
+)
+UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL)
 Found = TypeVar("Found")
 
 
@@ -46,6 +54,7 @@ class Cached:
     def __init__(self, judge: Judge, path: Path | str) -> None:
         self.judge, self.path = judge, Path(path)
         self._store = _Store(self.path)
+        self._is_warned = False
         self._open: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Task[Reply]]] = WeakKeyDictionary()
 
     @property
@@ -71,7 +80,12 @@ class Cached:
 
     async def _ask(self, key: str, question: Question) -> Reply:
         reply = await self.judge(question)
-        self._store.put(key, reply.text)
+        try:
+            self._store.put(key, without_halves(reply.text))
+        except CacheError as error:  # the reply is paid for: no fault of the disk takes it away
+            if not self._is_warned:
+                self._is_warned = True
+                warnings.warn(f"replies are used but not kept: {error}", stacklevel=2)
         return reply
 
 
@@ -121,16 +135,24 @@ class _Store:
     def _connection(self) -> sqlite3.Connection:
         if self._db is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            db = sqlite3.connect(self._path, timeout=WAIT, isolation_level=None, check_same_thread=False)
             try:
-                db.execute("PRAGMA journal_mode = WAL")
-                db.execute("PRAGMA synchronous = NORMAL")
-                db.execute("CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID")
-            except sqlite3.Error:
-                db.close()
-                raise
-            self._db = db
+                self._db = _opened(self._path, *BEGUN)
+            except sqlite3.OperationalError as error:
+                if (error.sqlite_errorcode & 0xFF) not in UNWRITABLE or not self._path.is_file():
+                    raise
+                self._db = self._opened_to_read(error)
         return self._db
+
+    def _opened_to_read(self, error: sqlite3.OperationalError) -> sqlite3.Connection:
+        """A connection that only reads; `error` says why none that writes could be had."""
+        uri = self._path.resolve().as_uri()
+        # Beside a file in WAL mode even a reader writes, unless it is told that nobody changes the file.
+        for how in ("mode=ro", "mode=ro&immutable=1"):
+            try:
+                return _opened(f"{uri}?{how}", "SELECT key FROM replies LIMIT 1")
+            except sqlite3.OperationalError:
+                continue
+        raise error
 
     def _close(self) -> None:
         if self._db is not None:
@@ -145,3 +167,16 @@ class _Store:
         warnings.warn(
             f"the cache of judge replies {self._path} is damaged ({error}); it is now {aside}, and begun anew", stacklevel=2
         )
+
+
+def _opened(path: Path | str, *statements: str) -> sqlite3.Connection:
+    """A connection to a path, or a file: URI, on which these statements have run."""
+    is_uri = isinstance(path, str)
+    db = sqlite3.connect(path, timeout=WAIT, isolation_level=None, check_same_thread=False, uri=is_uri)
+    try:
+        for statement in statements:
+            db.execute(statement)
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from saccade.core.picture import Picture
 from saccade.core.sample import Message
 from saccade.rewards.judges.judge import JudgeFailed, Question
+from saccade.rewards.judges.quote import without_halves
 
 if TYPE_CHECKING:
     import openai
@@ -129,19 +130,14 @@ def _content(said: str, *, is_whole: bool) -> str:
 def _message(message: Message, pictures: PictureFormat) -> dict[str, Any]:
     """A message as the protocol has it: plain text where there is no picture, as some servers know no other."""
     if all(isinstance(part, str) for part in message.parts):
-        return {"role": message.role, "content": _sendable(message.text)}
+        return {"role": message.role, "content": without_halves(message.text)}
     parts: list[dict[str, Any]] = []
     for part in message.parts:
         if isinstance(part, Picture):
             parts.append({"type": "image_url", "image_url": {"url": _data_url(part, pictures)}})
         else:
-            parts.append({"type": "text", "text": _sendable(part)})
+            parts.append({"type": "text", "text": without_halves(part)})
     return {"role": message.role, "content": parts}
-
-
-def _sendable(text: str) -> str:
-    """The text without halves of surrogate pairs, which UTF-8 cannot hold."""
-    return text.encode("utf-8", "replace").decode()
 
 
 @functools.lru_cache(maxsize=64)

@@ -22,7 +22,7 @@ from saccade.core.picture import Picture
 from saccade.core.reward import Reward, as_score, value_of
 from saccade.core.rollout import Rollout, Score
 from saccade.core.sample import Message
-from saccade.rewards.judges.quote import NOTICE
+from saccade.rewards.judges.quote import NOTICE, without_halves
 from saccade.rewards.judges.schema import in_words, read_json, require_known
 
 OnFailure = Literal["none", "zero", "half", "stop"]
@@ -84,7 +84,11 @@ class Reply:
 
     @classmethod
     def to(cls, question: Question, text: str) -> Reply:
-        """The reply that this text is to that question. JudgeFailed where it is not JSON that fits the schema."""
+        """The reply that this text is to that question. JudgeFailed where it is not JSON that fits the schema.
+
+        Halves of surrogate pairs, which no file can hold, become U+FFFD.
+        """
+        text = without_halves(text)
         if question.schema is None:
             return cls(text)
         found = read_json(text, question.schema)
@@ -170,8 +174,8 @@ class Judged:
         outcome = as_score(await value_of(found))
         if outcome.value is None:
             return Score(None, f"{why}; and whether the outcome is right cannot be told: {outcome.why}")
-        best = self.when_right.best if is_reward and self.when_right.best is not None else 1.0
-        is_right = outcome.value >= best
+        best = self.when_right.best_for(rollout.sample) if is_reward else None
+        is_right = outcome.value >= (1.0 if best is None else best)
         return Score(0.5 if is_right else 0.0, f"{why}; the outcome is {'right' if is_right else 'wrong'}")
 
 

@@ -18,6 +18,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from saccade.rewards.judges.quote import without_halves
 from saccade.rewards.read.reading import Reading
 
 TYPES: Mapping[str, tuple[type, ...]] = {
@@ -60,8 +61,19 @@ def _require_known(schema: Any, where: str) -> None:
 def read_json(text: str, schema: Mapping[str, Any]) -> Reading[Any]:
     """The JSON object of a reply, bare, fenced or within prose, that fits the schema.
 
-    A reply with two different ones is refused: the second may be the judge's own, or an echo of what it judged.
+    A reply with two different ones is refused: the second may be the judge's own, or an echo of what it judged. So is one
+    that gives a key twice with values that differ. What a <think> block at the beginning says is a draft and not read.
     """
+    said = _without_thoughts(text)
+    if said is None:
+        return Reading(None, "its reply ends within its reasoning")
+    try:
+        return _one_fitting(said, schema)
+    except _Contradiction as error:
+        return Reading(None, str(error))
+
+
+def _one_fitting(text: str, schema: Mapping[str, Any]) -> Reading[Any]:
     whole = _loaded(text)
     if isinstance(whole, dict):
         why = problem(whole, schema)
@@ -148,6 +160,22 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:40]}..."
 
 
+def _without_thoughts(text: str) -> str | None:
+    """The text behind the think block that it begins with, if it does; None where that stays open.
+
+    The block ends at its first end tag: one that the thoughts merely mention leaves two verdicts, which are refused.
+    """
+    text = text.lstrip()
+    if not text.startswith("<think>"):
+        return text
+    _, end, said = text.partition("</think>")
+    return said if end else None
+
+
+# read/literals.py finds objects in text as well, but is made to get something out of what a policy wrote: it takes single
+# quotes and the last of two equal keys, and what is whole within something broken. A verdict must leave no doubt.
+
+
 def _loaded(text: str) -> Any:
     try:
         return _DECODER.decode(text.strip())
@@ -171,4 +199,25 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+class _Contradiction(Exception):
+    """An object that gives a key twice, with values that differ; no ValueError, as the search must end with it."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        key, value = without_halves(key), _mended(value)
+        if key in found and not _same(found[key], value):
+            raise _Contradiction(f"its reply gives {_shown(key)} twice, as {_shown(found[key])} and {_shown(value)}")
+        found[key] = value
+    return found
+
+
+def _mended(value: Any) -> Any:
+    """Text, or a list, without the halves of surrogate pairs that JSON can write as escapes."""
+    if isinstance(value, str):
+        return without_halves(value)
+    return [_mended(item) for item in value] if isinstance(value, list) else value
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_object)

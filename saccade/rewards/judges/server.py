@@ -18,6 +18,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from saccade.rewards.judges.chat import FORMS, CutOff, Form, PictureFormat, Refused, Trouble, client_of, fields_of, text_of
@@ -84,8 +85,8 @@ class Server:
                 f"structured must be one of {', '.join(FORMS)}, and picture_format png or jpeg; got {self.structured!r} and "
                 f"{self.picture_format!r}"
             )
-        if not self.url.startswith(("http://", "https://")):
-            raise ValueError(f"the url of a judge begins with http:// or https:// and mostly ends in /v1, got {self.url!r}")
+        if why := _no_url(self.url):
+            raise ValueError(f"the url of a judge is like http://localhost:8000/v1, got {self.url!r}: {why}")
         self._form = FORMS.index(self.structured)
         self._silent, self._down_until, self._last = 0, 0.0, ""
         self._lines: WeakKeyDictionary[asyncio.AbstractEventLoop, _Line] = WeakKeyDictionary()
@@ -131,7 +132,7 @@ class Server:
             usual = self.backoff * 2**number * (1 + JITTER * random.random())
             wait = usual if trouble.wait is None else trouble.wait * (1 + JITTER * random.random())
             if number + 1 < self.tries and time.monotonic() + wait >= end:
-                asks = f" and asks for {trouble.wait:.0f} s" if trouble.wait else ""
+                asks = f" and asks for {trouble.wait:.6g} s" if trouble.wait else ""
                 raise Trouble(f"{trouble}{asks}; it has {self.patience:.3g} s in all", is_silence=trouble.is_silence)
             if number + 1 < self.tries:
                 await asyncio.sleep(wait)
@@ -181,3 +182,16 @@ class Server:
             yield client
         finally:
             await client.close()
+
+
+def _no_url(url: str) -> str:
+    """Why this cannot be the address of a server; empty where it can."""
+    if not url.startswith(("http://", "https://")):
+        return "it does not begin with http:// or https://"
+    if any(char.isspace() or not char.isprintable() for char in url):
+        return "it holds a blank"
+    try:
+        parts = urlsplit(url)
+        return "" if parts.hostname and parts.port != 0 else "it names no host" if not parts.hostname else "its port is 0"
+    except ValueError as error:  # a port that is no number up to 65535, a bracket that stays open
+        return str(error)

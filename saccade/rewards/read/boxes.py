@@ -1,6 +1,7 @@
 """Boxes and points in a text, typed in the frame that the prompt asked for. The caller says which; no reader guesses it.
 
-    >>> boxes('```json\\n[{"bbox_2d": [10, 20, 30, 40], "label": "cat"}, {"bbox_2d": [9, 9, 1, 1]}]\\n```', frame=Frame.MODEL).value
+    >>> written = '```json\\n[{"bbox_2d": [10, 20, 30, 40], "label": "cat"}, {"bbox_2d": [9, 9, 1, 1]}]\\n```'
+    >>> boxes(written, frame=Frame.MODEL).value
     Boxes(found=(Labelled(label='cat', box=Box(x1=10, y1=20, x2=30, y2=40, frame=<Frame.MODEL: 'model'>)),),
           dropped=('corners swapped',), says_none=False)
     >>> box("<answer>TAMPERED,(0,4),(213,205).</answer>", frame=Frame.MODEL).value
@@ -8,8 +9,9 @@
     >>> point("click at (12, 30.5)", frame=Frame.PIXEL).value
     Point(x=12, y=30.5, frame=<Frame.PIXEL: 'pixel'>)
 
-A text with markdown fences is read in the last of them (the last marked json, if any is) and, if nothing stands there, as a whole.
-Of a list cut off, the whole items count. Numbers are as written: integers stay integers, a minus is read, True is no number, nor is "12" in quotes.
+A text with markdown fences is read in the last of them (the last marked json, if any is) and, if nothing stands there, as
+a whole. Of a list cut off, the whole items count. Numbers are as written: integers stay integers, a minus is read, True is
+no number, nor is "12" in quotes.
 """
 
 from __future__ import annotations
@@ -34,8 +36,9 @@ POINT_KEYS = ("point_2d", "point", "coordinate", "coordinates")
 class Boxes:
     """What a text says about boxes: those that can be read, in order; why each of the others cannot; whether it says None.
 
-    `len` and iteration are over `found`. `n_written` counts every item, as a length penalty must: a list of 100 boxes without
-    corners is long. `says_none`: the whole text is the word None, by which some prompts let a model say that nothing is there.
+    `len` and iteration are over `found`. `n_written` counts every item, as a length penalty must: a list of 100 boxes
+    without corners is long. `says_none`: the whole text is the word None, by which some prompts let a model say that
+    nothing is there.
     """
 
     found: tuple[Labelled, ...]
@@ -57,10 +60,11 @@ class Boxes:
 def boxes(text: str, *, frame: Frame, keys: Sequence[str] = (), keep_swapped: bool = False) -> Reading[Boxes]:
     """All boxes in the text, with the labels beside them ("" where there is none).
 
-    Read are lists of four numbers, two corners (x1, y1), (x2, y2), dicts with such a list under one of BOX_KEYS and perhaps a
-    "label", pairs ["label", [x1, y1, x2, y2]], and lists and dicts of these. With `keys`, only what stands under these quoted
-    keys. A box whose corners are swapped (x1 > x2 or y1 > y2) is dropped, or with `keep_swapped` turned round. None where the text
-    has neither an item nor an empty list nor the word None alone.
+    Read are lists of four numbers, in any brackets and with commas, in [ ] with blanks as well; two corners (x1, y1), (x2, y2);
+    dicts with such a list under one of BOX_KEYS and perhaps a "label"; pairs ["label", [x1, y1, x2, y2]]; and lists and dicts
+    of these. With `keys`, only what stands under these quoted keys. A box whose corners are swapped (x1 > x2 or y1 > y2) is
+    dropped, or with `keep_swapped` turned round. None where the text has neither an item nor an empty list nor the word None
+    alone.
     """
     parts = likely(text)
     items = _first_told(_box_items, parts, keys)
@@ -84,7 +88,7 @@ def box(
     keys: Sequence[str] = (),
     keep_swapped: bool = False,
 ) -> Reading[Box]:
-    """The first or last four numbers that stand as a box in the text. If its corners are swapped there is none: no other is taken."""
+    """The first or last four numbers that stand as a box in the text. If its corners are swapped there is none, and no other."""
     items = [item for item in _first_told(_box_items, likely(text), keys) or () if item.corners is not None]
     if not items:
         return Reading(None, "no box")
@@ -154,10 +158,13 @@ def _is_none(text: str) -> bool:
 
 
 _NUM = r"([+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++))"
-_REST = rf"\s*+{_NUM}\s*+,\s*+{_NUM}\s*+\)"  # of (x, y)
-_TWO = rf"\({_REST}"
+_PAIR = rf"\s*+{_NUM}\s*+,\s*+{_NUM}\s*+"
+_TWO = rf"\({_PAIR}\)"
+# (x1, y1), (x2, y2) and (x1, y1, x2, y2), perhaps behind a name, and [x1 y1 x2 y2]
 _CORNERS = re.compile(
-    rf"(?:\(|<\|object_ref_start\|>([^<]*+)<\|object_ref_end\|>\s*+(?:<\|box_start\|>\s*+)?\(){_REST}\s*+,?\s*+{_TWO}"
+    r"(?:\(|<\|object_ref_start\|>([^<]*+)<\|object_ref_end\|>\s*+(?:<\|box_start\|>\s*+)?\()"
+    rf"{_PAIR}(?:\)\s*+,?\s*+\(|,){_PAIR}\)"
+    rf"|\[\s*+{_NUM}\s++{_NUM}\s++{_NUM}\s++{_NUM}\s*+\]"
 )
 _PLACE = re.compile(
     rf"{_TWO}|<point\b(?=[^<>]*?\sx=[\"']?{_NUM}(?![\w.]))(?=[^<>]*?\sy=[\"']?{_NUM}(?![\w.]))"
@@ -187,7 +194,7 @@ def _in_order(
     of_match: Callable[[re.Match[str]], Told | None],
     walk: Callable[[Any, int], Iterator[Told]],
 ) -> list[Told] | None:
-    """What stands in containers and, between these, what the pattern finds. Empty if all there is is an empty list; else None."""
+    """What stands in containers and, between these, what the pattern finds; if that is nothing but an empty list, no items."""
     is_told = False
 
     def items() -> Iterator[Told]:
@@ -207,7 +214,7 @@ def _in_order(
 
 def _corner_item(match: re.Match[str]) -> _Item:
     label, *numbers = match.groups()
-    corners = _numbers(numbers)
+    corners = _numbers([number for number in numbers if number is not None])
     return _Item(corners, (label or "").strip(), "" if corners else "a number that is too long")
 
 
