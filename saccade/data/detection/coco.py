@@ -114,7 +114,7 @@ class _File:
 
     def rows(self) -> list[Row]:
         known = self._load()
-        if not self.images and not self.faults:
+        if not self.images:
             raise DataError(f"{self.path} has no images")
         taken: dict[str, str] = {}  # file name -> the id of the picture that has it
         rows = []
@@ -128,11 +128,9 @@ class _File:
     def _load(self) -> set[str]:
         """Reads the file; the ids of its pictures."""
         seen_ids: set[str] = set()
-        have: set[str] = set()
         for key, index, value in pieces(self.path):
             if key not in ("images", "annotations", "categories"):
                 continue
-            have.add(key)
             if index is None:
                 raise DataError(f"{self.path}: {key} must be a list, got {type(value).__name__}")
             where = f"{self.path} {key}[{index}]"
@@ -151,8 +149,6 @@ class _File:
                 self._blame(where, str(error))
         if not self.names and self.found:
             raise DataError(f"{self.path} has no categories; without their names no class can be asked for")
-        if "annotations" not in have and not self.images:
-            raise DataError(f"{self.path} has neither images nor annotations")
         return {key for key, _ in self.images}
 
     def _name(self, value: Mapping[str, Any], where: str) -> None:
@@ -252,10 +248,11 @@ def _entry(thing: Any) -> dict[str, Any]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """The data set's files; of captions, key points and instances of the same pictures, the instances."""
+    """The data set's files; where instances lie beside captions and key points of the same pictures, the instances."""
     paths = sorted({*folder.glob("*.json"), *folder.glob("*/*.json"), *folder.glob("*/annotations/*.json")})
     found = [path for path in paths if not path.name.startswith(".") and _looks_like_coco(path)]
-    return [path for path in found if path.name.startswith("instances_")] or found
+    with_instances = {path.parent for path in found if path.name.startswith("instances_")}
+    return [path for path in found if path.parent not in with_instances or path.name.startswith("instances_")]
 
 
 def _looks_like_coco(path: Path) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from saccade.core.sample import DataError
 
+_AFTER = tuple(",]}: \t\r\n")  # what ends a value
 CHUNK = 1 << 20  # O characters read at once
 
 
@@ -96,15 +97,17 @@ class _Scanner:
             try:
                 value, end = self.decoder.raw_decode(self.text, self.at)
             except json.JSONDecodeError as error:
+                length = error.pos - self.at
                 if self.more(wanted):
                     wanted *= 2  # a broken value is tried again at twice the length only
                     continue
-                self.at = min(error.pos, len(self.text))
+                self.at += length
                 raise self.broken(error.msg) from None
             except (RecursionError, ValueError) as error:
                 raise self.broken(f"a value cannot be read ({error})") from None
-            if end < len(self.text) or not self.more(wanted):  # a number at the end might go on
-                self.at = end
+            length = end - self.at
+            if self.text[end : end + 1] in _AFTER or not self.more(wanted):  # "0" may go on as "0.5"
+                self.at += length
                 return value
 
     def more(self, size: int) -> bool:
