@@ -202,8 +202,8 @@ def test_roam_totals_fall_in_the_order_of_the_table():
     assert seen == [2.0, 1.8, 1.0, 0.1, 0.05, 0.0]
 
 
-def test_the_unused_constants_and_the_table_without_floors():
-    other = anomaly_r1.Roam(credits=anomaly_r1.ALTERNATIVE)
+def test_other_credits_and_the_table_without_floors():
+    other = anomaly_r1.Roam(credits=anomaly_r1.Credits(silent_right=0.7, silent_wrong=0.1, same_wrong=0.2))
     assert [other.worth(None, "B", "B"), other.worth(None, "C", "B"), other.worth("C", "C", "B")] == [0.7, 0.1, 0.2]
     assert other.worth("B", "B", "B") == 1
     bare = anomaly_r1.Roam(credits=anomaly_r1.NO_FLOORS)

@@ -17,11 +17,14 @@ import importlib.util
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rapidfuzz.distance import LCSseq
 
 from saccade.rewards.answers.text import normalise
+
+if TYPE_CHECKING:
+    from nltk.stem.porter import PorterStemmer
 
 MAX_TEXT = 50_000  # O characters, some 8,000 words
 MAX_WORD = 64  # O letters; no word that has a stem is longer
@@ -121,7 +124,7 @@ def _stem(word: str) -> str:
 
 
 @functools.cache
-def _stemmer():
+def _stemmer() -> PorterStemmer:
     if importlib.util.find_spec("nltk") is None:
         raise RougeError("ROUGE with stemming needs nltk: pip install 'saccade[rouge]', or ask for stem=False")
     from nltk.stem.porter import PorterStemmer

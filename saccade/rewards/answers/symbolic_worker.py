@@ -4,12 +4,16 @@ It imports nothing of saccade and exits when its parent does; in the middle of a
 Run as: python symbolic_worker.py FILE_DESCRIPTOR
 """
 
+from __future__ import annotations
+
 import json
 import logging
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from multiprocessing.connection import Connection
+from typing import Any
 
 MEMORY = 2 << 30  # O bytes; sympy itself needs about a tenth
 
@@ -32,7 +36,7 @@ def main() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _is_equal(text, gold, parse, verify) -> bool:
+def _is_equal(text: str, gold: str, parse: Callable[..., Any], verify: Callable[..., bool]) -> bool:
     try:
         values = [parse(side, parsing_timeout=None) for side in (gold, text)]
         return bool(verify(*values, timeout_seconds=None))

@@ -63,7 +63,6 @@ class Credits:
 
 
 RELEASED = Credits()
-ALTERNATIVE = Credits(silent_right=0.7, silent_wrong=0.1, same_wrong=0.2)  # C in the released file, unused
 NO_FLOORS = Credits(silent_wrong=0.0, same_wrong=0.0)  # O nothing for a wrong answer
 
 Choose = Callable[[str], Reading[str]]

@@ -29,6 +29,7 @@ from saccade.core.picture import Box, Frame, Picture, Point
 from saccade.core.reward import Reward, Rewards, weighted
 from saccade.core.rollout import Rollout, Score
 from saccade.core.sample import EMPTY
+from saccade.rewards.answers.accuracy import short
 from saccade.rewards.judges import Judge, Question, Reply, judged, quoted
 from saccade.rewards.published import Example, published
 from saccade.rewards.read.literals import whole_literal
@@ -95,7 +96,7 @@ class ActionIsRight:
         arguments = dict(call.value.arguments)
         name = arguments.pop("action")
         if name != gold.action:
-            return Score(0.0, f"{_short(name)} for {gold.action}")
+            return Score(0.0, f"{short(name)} for {gold.action}")
         if gold.element is None:
             is_same = _same(arguments, dict(gold.arguments))
             return Score(float(is_same), f"{name} {'with' if is_same else 'without'} the gold arguments")
@@ -263,7 +264,7 @@ def _misformed(text: str) -> str:
 
 def _of_the_tool(call: ToolCall) -> Reading[ToolCall]:
     if call.name != TOOL:
-        return Reading(None, f"a call of {_short(call.name)}, not of {TOOL}")
+        return Reading(None, f"a call of {short(call.name)}, not of {TOOL}")
     return Reading(call) if isinstance(call.arguments.get("action"), str) else Reading(None, "a call without an action")
 
 
@@ -296,7 +297,3 @@ def _cut(text: str) -> list[str]:
     *steps, rest = text.split("</tool_call>", MAX_TURNS)
     turns = [f"{step}</tool_call>".strip() for step in steps]
     return [*turns, rest.strip()] if rest.strip() else turns
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 40 else text[:37] + "...")

@@ -31,6 +31,7 @@ from statistics import fmean
 from saccade.core.picture import Box, Frame, Point
 from saccade.core.reward import Reward, Rewards, weighted
 from saccade.core.rollout import Rollout, Score
+from saccade.rewards.answers.accuracy import short
 from saccade.rewards.answers.overlap import word_set_f1
 from saccade.rewards.papers.gui_r1.action import (
     ACTIONS,
@@ -79,7 +80,7 @@ class Accuracy:
 
     def _judge(self, said: Action, gold: GoldAction, rollout: Rollout) -> Score:
         if not _same_name(said, gold):
-            return Score(0.0, f"{_short(said.name)} for {gold.name}")
+            return Score(0.0, f"{short(said.name)} for {gold.name}")
         if gold.name.lower() == "click":
             return self._place(said, gold, rollout)
         if gold.name.lower() in COMPARES_TEXT:
@@ -175,13 +176,14 @@ def type_match(*, as_released: bool = False) -> Reward:
     """Type, the share of right action names."""
 
     def judge(said: Action, gold: GoldAction, rollout: Rollout) -> Score:
-        return Score(float(_same_name(said, gold)), f"{_short(said.name)} for {gold.name}")
+        return Score(float(_same_name(said, gold)), f"{short(said.name)} for {gold.name}")
 
     return _measure("type", judge, Frame.MODEL, as_released)
 
 
 @published(
-    formula=f"evaluation: 1 if the point lies strictly inside the gold box, or {_ONE_RADIUS}; no value where none is asked for",
+    formula=f"evaluation: 1 if the point lies strictly inside the gold box, or {_ONE_RADIUS}; "
+    "no value where none is asked for",
     source="P",
     target="a gui_r1.GoldAction",
     released="within 0.14 of the gold box's top left corner",
@@ -210,7 +212,7 @@ def success(*, frame: Frame = Frame.MODEL, as_released: bool = False) -> Reward:
 
     def judge(said: Action, gold: GoldAction, rollout: Rollout) -> Score:
         if not as_released and not _same_name(said, gold):
-            return Score(0.0, f"{_short(said.name)} for {gold.name}")
+            return Score(0.0, f"{short(said.name)} for {gold.name}")
         if gold.name.lower() in POINT_ACTIONS:
             return _grounded(said, gold, rollout, as_released)
         if gold.name.lower() in TEXT_ACTIONS:
@@ -272,7 +274,7 @@ def _text(said: Action, gold: GoldAction, as_released: bool) -> Score:
     if gold.text.strip() in ("", NO_TEXT) and not as_released:
         return Score(None, f"the gold {gold.name} has no text")
     f1 = word_set_f1(said.text or "", gold.text, parts_count=as_released)
-    return Score(float(f1 >= 0.5 if as_released else f1 > 0.5), f"F1 {f1:.2f} with {_short(gold.text)}")
+    return Score(float(f1 >= 0.5 if as_released else f1 > 0.5), f"F1 {f1:.2f} with {short(gold.text)}")
 
 
 def _inside(box: Box, point: Point) -> Score:
@@ -294,7 +296,3 @@ def _convert(shape: Box | Point, frame: Frame, rollout: Rollout) -> Box | Point:
     if not rollout.pictures:
         raise ValueError(f"sample {rollout.sample.id!r} has no picture to convert the {shape.frame} frame through")
     return rollout.pictures[-1].convert(shape, to=frame)
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 40 else text[:37] + "...")
