@@ -85,16 +85,28 @@ def check(options: argparse.Namespace) -> int:
         raise UsageError(f"--rows must be at least 1, got {options.rows}")
     if options.json is not None and not options.json.resolve().parent.is_dir():
         raise UsageError(f"--json {options.json}: there is no folder {options.json.resolve().parent}")
+    if options.json is not None and options.json.is_dir():
+        raise UsageError(f"--json {options.json} is a folder; name a file")
+    if options.data is not None and not options.data.exists():
+        raise UsageError(f"--data {options.data} does not exist")
     silence_progress_bars()
     begin = time.perf_counter()
-    recipe = _recipe(_request(options))
+    request = _request(options)
     shows = sys.stderr.isatty()
-    checked = check_recipe(recipe, rows=options.rows, say=lambda name: shows and print(f"\r\033[Kchecking {name}", end="", file=sys.stderr))
+
+    def say(name: str) -> None:
+        if shows:
+            print(f"\r\033[Kchecking {name}", end="", file=sys.stderr)
+
+    checked = check_recipe(lambda: _recipe(request), rows=options.rows, say=say, name=Path(options.recipe).stem)
     if shows:
         print("\r\033[K", end="", file=sys.stderr)
-    if options.json is not None:
-        options.json.write_text(json.dumps(checked.as_dict(), indent=1) + "\n", encoding="utf-8")
     print_checked(checked, seconds=time.perf_counter() - begin)
+    if options.json is not None:
+        try:
+            options.json.write_text(json.dumps(checked.as_dict(), indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"--json {options.json} cannot be written: {error.strerror or error}") from error
     return 0 if checked.is_sound else 1
 
 

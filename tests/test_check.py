@@ -33,9 +33,10 @@ from saccade.rewards.format import strict_format_of
 from saccade.rewards.read.boxes import box
 from saccade.rewards.steps import steps_of
 from saccade.run.check import Finding, check
+from saccade.run.check.golds import gold_texts
 from saccade.run.check.pictures import picture_part
 from saccade.run.check.probes import BLANKS, FILLED, HALF, HOSTILES, OTHER, PROBES, TAGGED, TAGS, TWICE, hostiles_of, wrong_answers
-from saccade.run.check.rewards import gold_texts, reward_findings
+from saccade.run.check.rewards import reward_findings
 from saccade.run.check.trying import Words, needs
 from saccade.run.evaluate import Evaluation
 from saccade.run.recipe import Recipe
@@ -185,7 +186,7 @@ def test_a_slow_one_is_named():
         return is_right(rollout)
 
     one = only(found(slow, samples=SAMPLES[:2]), "slow", "warning")
-    assert one.rows[0] in ("row-0", "row-1") and "ms a call in the median" in one.what
+    assert one.rows[0] in ("row-0", "row-1") and "ms of this process a call in the median" in one.what
     assert not [f for f in found(is_right) if f.kind == "slow"]
 
     @reward
@@ -512,7 +513,7 @@ def test_tokens_are_held_against_the_limit_and_the_context():
 
 def test_without_a_processor_the_rest_is_checked(tmp_path):
     checked = check(recipe_of(TRAIN, HELD_OUT, model=ModelSpec(path=str(tmp_path / "nothing"))))
-    assert checked.is_sound and "tokens are not counted" in only(checked.findings, "model", "note").what
+    assert checked.is_sound and "tokens are not counted" in only(checked.findings, "model", "warning").what
 
 
 def test_rows_are_drawn_by_the_seed_and_counted():

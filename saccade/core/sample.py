@@ -8,6 +8,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -70,6 +72,44 @@ class BadRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Rows of which `Task.from_rows` makes no task: too many of them are bad, or none is good. `of` counts all of them."""
+
+    name: str
+    split: str
+    bad_rows: tuple[BadRow, ...]
+    of: int
+    max_bad_share: float
+
+    def __str__(self) -> str:
+        """One sentence, with the first few named."""
+        if not self.of:
+            return f"{self.name} ({self.split}): there are no rows"
+        first = "; ".join(f"{row.id}: {row.why}" for row in self.bad_rows[:3])
+        return (
+            f"{self.name} ({self.split}): {len(self.bad_rows)} of {self.of} rows cannot be read, at most "
+            f"{self.max_bad_share:.0%} may be; mend or remove them, or raise max_bad_share. First: {first}"
+        )
+
+
+_REFUSALS: ContextVar[list[Refusal] | None] = ContextVar("refusals", default=None)
+
+
+@contextmanager
+def refusals_collected() -> Iterator[list[Refusal]]:
+    """While this lasts `Task.from_rows` collects here what it would raise, and goes on with the good rows, perhaps none.
+
+    It is how `saccade check` names all that is wrong with the rows of any recipe at once. Who writes a recipe need not know of it.
+    """
+    collected: list[Refusal] = []
+    token = _REFUSALS.set(collected)
+    try:
+        yield collected
+    finally:
+        _REFUSALS.reset(token)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """Samples with a name and a split; rows that could not be read stay beside them, named."""
 
@@ -118,9 +158,9 @@ class Task:
                 bad.append(BadRow(row_id, str(error)))
         total = len(samples) + len(bad)
         if not samples or len(bad) > max_bad_share * total:
-            first = "; ".join(f"{row.id}: {row.why}" for row in bad[:3]) or "there are no rows"
-            raise DataError(
-                f"{name} ({split}): {len(bad)} of {total} rows cannot be read, at most {max_bad_share:.0%} may be; "
-                f"mend or remove them, or raise max_bad_share. First: {first}"
-            )
+            refusal = Refusal(name=name, split=split, bad_rows=tuple(bad), of=total, max_bad_share=max_bad_share)
+            collected = _REFUSALS.get()
+            if collected is None:
+                raise DataError(str(refusal))
+            collected.append(refusal)
         return cls(name=name, split=split, samples=tuple(samples), bad_rows=tuple(bad))

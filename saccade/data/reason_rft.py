@@ -96,6 +96,10 @@ def _loaded(path: Path) -> list[Any]:
         raise DataError(f"data file {path} cannot be read: {error}") from error
     except json.JSONDecodeError as error:
         raise DataError(f"{path} is not JSON (line {error.lineno}, column {error.colno}): {error.msg}") from None
+    except RecursionError:
+        raise DataError(f"{path} is no list of rows: its brackets are nested too deeply") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise DataError(f"data file {path} cannot be read: {error}") from None
     if not isinstance(rows, list):
         raise DataError(f"{path} must hold a list of rows, got {type(rows).__name__}")
     return rows

@@ -4,13 +4,12 @@
     >>> checked.is_sound, [finding.what for finding in checked.findings]
     (False, ["accuracy: the gold answer earns 0 of 1 ('7' for 'seven')"])
 
-What it asks is in `probes.py` (wrong answers), `trying.py` (asking a reward about them), `rewards.py` (what the scores mean),
-`pictures.py` and `tokens.py`; docs/check.md says it for users.
+What it asks is in `golds.py` (right answers), `probes.py` (wrong ones), `trying.py` and `asking.py` (asking rewards about them),
+`rewards.py` and `wrong.py` (what the scores mean), `rows.py`, `pictures.py` and `tokens.py`; docs/check.md says it for users.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,10 +17,12 @@ import numpy as np
 
 from saccade.algo.schedules import values_of
 from saccade.core.reward import Reward, Rewards, weighted
-from saccade.core.sample import Sample, Task
+from saccade.core.sample import Sample, Task, refusals_collected
 from saccade.run.check.findings import Checked, Finding, Level, Part
+from saccade.run.check.golds import gold_texts
 from saccade.run.check.pictures import picture_part, unopened
-from saccade.run.check.rewards import gold_texts, reward_findings
+from saccade.run.check.rewards import reward_findings
+from saccade.run.check.rows import Told, of_bad_rows, of_no_rows, of_refusals
 from saccade.run.check.tokens import Reads, token_part
 from saccade.run.recipe import Recipe
 from saccade.run.seeds import derive
@@ -30,14 +31,31 @@ from saccade.run.stage import RL
 __all__ = ["Checked", "Finding", "Level", "Part", "check"]
 
 
-def check(recipe: Recipe, *, rows: int | None = None, say: Callable[[str], None] = lambda name: None) -> Checked:
+def check(
+    recipe: Recipe | Callable[[], Recipe],
+    *,
+    rows: int | None = None,
+    say: Callable[[str], None] = lambda name: None,
+    name: str = "the recipe",
+) -> Checked:
     """Everything that can be known about a recipe before it runs.
 
-    `rows` bounds how many rows of each set are looked at, drawn by the recipe's seed; None looks at all. `say` is told the name of
-    each part before it is checked.
+    Given a function that makes the recipe, sets with too many bad rows are findings with all these rows, and the check goes on with
+    the good ones; in a run, and where the recipe is made before, such a set raises DataError. `name` is what to call the recipe
+    where what is left makes none. `rows` (at least 1) bounds how many rows of each set are looked at, drawn by the recipe's
+    seed; None looks at all. `say` is told the name of each part before it is checked.
     """
+    if rows is not None and rows < 1:
+        raise ValueError(f"rows must be at least 1, or None for all, got {rows}")
+    told: Told = set()
+    parts, reads = [], {}
+    if not isinstance(recipe, Recipe):
+        say("data")
+        recipe, data = _made(recipe, told)
+        parts += [data] if data else []
+        if recipe is None:
+            return Checked(recipe=name, parts=tuple(parts))
     sets = _sets(recipe, rows)
-    parts, reads, told = [], {}, set()
     for one in sets:
         say(one.name)
         part, read = _checked(recipe, one, told)
@@ -49,6 +67,25 @@ def check(recipe: Recipe, *, rows: int | None = None, say: Callable[[str], None]
     say("tokens")
     parts.append(token_part(recipe.model, reads, seed=recipe.seed))
     return Checked(recipe=recipe.name, parts=tuple(parts))
+
+
+def _made(make: Callable[[], Recipe], told: Told) -> tuple[Recipe | None, Part | None]:
+    """The recipe, None where too few rows can be read for one, and the findings about sets with too many bad rows."""
+    with refusals_collected() as refusals:
+        try:
+            recipe, error = make(), None
+        except Exception as raised:  # a recipe may trip in any way over a set that lost its rows
+            if not refusals:
+                raise
+            recipe, error = None, raised
+    if not refusals:
+        return recipe, None
+    findings = of_refusals(refusals, told)
+    if error is not None:
+        what = f"no recipe can be made of the rows that are left, and nothing else is checked: {error!r:.200}"
+        findings.append(Finding(level="error", kind="rows", what=what, advice="mend the rows first"))
+    about = ", ".join(f"{refusal.name} ({refusal.split})" for refusal in dict.fromkeys(refusals))
+    return recipe, Part(name="data", about=f"no run would start with {about}", findings=tuple(findings))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,11 +127,11 @@ def _sets(recipe: Recipe, rows: int | None) -> list[_Set]:
     return found
 
 
-def _checked(recipe: Recipe, one: _Set, told: set[tuple[str, str]]) -> tuple[Part, Reads]:
+def _checked(recipe: Recipe, one: _Set, told: Told) -> tuple[Part, Reads]:
     """The set's findings, and what its tokens are counted of. Bad rows that were `told` before are not told again."""
     bad = unopened(one.samples)  # told with the pictures
     samples = [sample for sample in one.samples if sample.id not in bad]
-    findings = _of_bad_rows(one.task, told)
+    findings = [*of_bad_rows(one.task, told), *of_no_rows(one.task, is_trained=one.is_stage)]
     golds: list[str | None] = [sample.solution for sample in samples]
     if one.rewards is not None:
         golds, of_gold = gold_texts(samples, one.rewards, gold_answer=recipe.gold_answer)
@@ -123,23 +160,3 @@ def _about(one: _Set) -> str:
     looked = "" if len(one.samples) == len(one.task) else f" of {len(one.task):,}"
     scored = "imitated" if one.rewards is None else " + ".join(one.rewards.names)
     return f"{len(one.samples):,}{looked} rows, {scored}"
-
-
-def _of_bad_rows(task: Task, told: set[tuple[str, str]]) -> list[Finding]:
-    """The rows that could not become samples, by their reason."""
-    reasons: dict[str, list[str]] = {}
-    for row in task.bad_rows:
-        if (row.id, row.why) not in told:
-            told.add((row.id, row.why))
-            reasons.setdefault(re.sub(rf"\b{re.escape(row.id)}\b", "ID", row.why), []).append(row.id)
-    n = len(task) + len(task.bad_rows)
-    ordered = sorted(reasons.items(), key=lambda item: -len(item[1]))
-    findings = [_bad(why, rows, n) for why, rows in ordered[:3]]
-    if rest := [row for _, rows in ordered[3:] for row in rows]:
-        findings.append(_bad("further reasons, such as " + ordered[3][0], rest, n))
-    return findings
-
-
-def _bad(why: str, rows: Sequence[str], n: int) -> Finding:
-    what, advice = f"cannot be read and are left out: {why[:200]}", "mend or remove them"
-    return Finding(level="warning", kind="rows", what=what, rows=tuple(rows), of=n, advice=advice)

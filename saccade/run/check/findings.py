@@ -18,15 +18,17 @@ Level = Literal["error", "warning", "note"]
 class Finding:
     """One thing that was found.
 
-    `kind` is a word to select by: gold, unreadable, unreachable, constant, hacked, raises, random, slow, unchecked, targets, rows,
+    `kind` is a word to select by: gold, unreadable, unreachable, above, constant, hacked, raises, random, slow, unchecked, targets, rows,
     unopened, small, large, shape, content, leak, near, repeated, tokens, model (docs/check.md). `rows` are the ids of all rows that
-    it is about (for pairs "train-id = held-out id"), `of` how many were looked at, 0 where that says nothing.
+    it is about (for pairs "train-id = held-out id"), `of` how many were looked at, 0 where that says nothing. `whys` are the
+    rows' own reasons, where each has one.
     """
 
     level: Level
     kind: str
     what: str
     rows: tuple[str, ...] = ()
+    whys: tuple[str, ...] = ()
     of: int = 0
     advice: str = ""
 

@@ -98,7 +98,10 @@ def _look(picture: Picture) -> Seen | str:
         image, size, sha = picture.image, picture.size, picture.sha
     except PictureError as error:
         return str(error)
-    mode, is_turned = _as_stored(picture)
+    try:
+        mode, is_turned = _as_stored(picture)
+    except OSError as error:  # it was decoded before
+        return f"picture {picture.path} cannot be read any more: {error.strerror or error}"
     is_blank = all(low == high for low, high in image.getextrema())
     return Seen(size=size, sha=sha, mode=mode, is_turned=is_turned, is_blank=is_blank, look=appearance(image))
 

@@ -17,7 +17,7 @@ def print_checked(checked: Checked, *, seconds: float, out: TextIO | None = None
     out = out or sys.stdout
     width = min(120, width_of(out))
     name_width = max(len(part.name) for part in checked.parts)
-    lines = [fit(f"{part.name:{name_width}}  {_mark(part):10}  {part.about}", width).rstrip() for part in checked.parts]
+    lines = [line for part in checked.parts for line in _summary(part, name_width, width)]
     for level in LEVELS:
         for part in checked.parts:
             found = [finding for finding in part.findings if finding.level == level]
@@ -28,6 +28,12 @@ def print_checked(checked: Checked, *, seconds: float, out: TextIO | None = None
     lines += ["", _verdict(checked, seconds)]
     out.write("\n".join(lines) + "\n")
     out.flush()
+
+
+def _summary(part: Part, name_width: int, width: int) -> list[str]:
+    """Its name, its worst and what was looked at; on further lines what the first cannot hold."""
+    head = f"{fit(part.name, max(8, width - 50)):{min(name_width, max(8, width - 50))}}  {_mark(part):10}  "
+    return _wrapped(head, part.about, width) if part.about else [head.rstrip()]
 
 
 def _mark(part: Part) -> str:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 GOLD, AGAIN = "the gold answer", "the gold answer again"
 EMPTY, BLANK = "an empty answer", "white space"
 TAGS, BLANKS, FILLED = "the tags alone", "tags around blanks", "the form filled with nothing"
 OTHER, TWICE, HALF = "another row's gold answer", "the gold answer twice", "the first half of the gold answer"
+LISTED = "many answers at once, the right one among them,"
 HOSTILE, TAGGED = "hostile text", "hostile text in the tags"
 
 FORM = (TAGS, BLANKS, FILLED)
@@ -42,10 +44,11 @@ HOSTILES = {
 
 # Everything that a reward may be asked about; a hostile text stands under its own name, such as "hostile text (code)".
 PROBES = (
-    GOLD, AGAIN, EMPTY, BLANK, *FORM, OTHER, TWICE, HALF,
+    GOLD, AGAIN, EMPTY, BLANK, *FORM, OTHER, LISTED, TWICE, HALF,
     *(f"{HOSTILE} ({name})" for name in HOSTILES), *(f"{TAGGED} ({name})" for name in HOSTILES),
 )  # fmt: skip
 
+_WORDS = re.compile(r"[\w.]+|[^\w\s]")
 _MARK = re.compile(r"</?[A-Za-z][\w-]{0,40}>|```(?:json)?|\\boxed\{")
 
 
@@ -61,11 +64,11 @@ def hostiles_of(row: int, *, rows: int) -> list[str]:
     return [names[(row * each + i) % len(names)] for i in range(each)]
 
 
-def wrong_answers(gold: str | None, *, other: str | None, hostile: Sequence[str]) -> dict[str, str]:
+def wrong_answers(gold: str | None, *, other: str | None, hostile: Sequence[str], listed: str | None = None) -> dict[str, str]:
     """{probe: text} of everything but the gold answer; the form's where the gold has a form. None equals the gold answer.
 
-    `other` is the gold answer of a row with another target, `hostile` names the hostile texts. Where there is no
-    gold answer, texts that know none.
+    `other` is the gold answer of a row with another target, `listed` one that lists many (`listing`), `hostile` names the hostile
+    texts. Where there is no gold answer, texts that know none.
     """
     texts = {EMPTY: "", BLANK: " \n\t "} | {f"{HOSTILE} ({name})": HOSTILES[name] for name in hostile}
     if gold is None:
@@ -73,6 +76,8 @@ def wrong_answers(gold: str | None, *, other: str | None, hostile: Sequence[str]
     texts |= {TWICE: f"{gold}\n{gold}", HALF: gold[: len(gold) // 2]}
     if other is not None:
         texts[OTHER] = other
+    if listed is not None:
+        texts[LISTED] = listed
     marks = form_of(gold)
     if marks:
         texts |= {TAGS: "".join(marks), BLANKS: " \n".join(marks), FILLED: filled(gold, "...")}
@@ -80,6 +85,60 @@ def wrong_answers(gold: str | None, *, other: str | None, hostile: Sequence[str]
     else:
         texts[FILLED] = filled(gold, None)
     return {name: text for name, text in texts.items() if text.strip() != gold.strip()}
+
+
+def listing(gold: tuple[str, str], others: Sequence[tuple[str, str]]) -> str | None:
+    """The gold answer with the answers of other rows before and after its own, where its own stands.
+
+    Each is (gold answer, target as text). Its own is neither the first nor the last, which a reward may read. Lists of JSON
+    become one list, as they would be written; anything else is parted by commas. Answers that are a part of its own say nothing
+    wrong and are left out; None where no other is left.
+    """
+    text, target = gold
+    start, end = answer_place(text, target)
+    told = []
+    for other, its_target in others:
+        begin, stop = answer_place(other, its_target)
+        if not _words(other[begin:stop]) <= _words(text[start:end]):
+            told.append(other[begin:stop].strip())
+    if not told:
+        return None
+    half = (len(told) + 1) // 2
+    answers = [*told[:half], text[start:end].strip(), *(told[half:] or told[:1])]
+    lists = [_list_of_things(answer) for answer in answers]
+    joined = ", ".join(answers) if None in lists else json.dumps([thing for things in lists for thing in things])
+    return text[:start] + joined + text[end:]
+
+
+def answer_place(text: str, target: str) -> tuple[int, int]:
+    """(start, end) of the answer in a gold answer.
+
+    It is the last content of its form that is the target, else that of the last answer tag, else the last; without a form the whole.
+    """
+    spans = _spans(text)
+    contents = []
+    for (at, start), (end, after) in pairwise(spans):
+        opens, closes = text[at:start], text[end:after]
+        if not opens.startswith("</") and closes.startswith(("</", "}", "```")) and text[start:end].strip():
+            contents.append((start, end, opens))
+    targets = [(start, end) for start, end, _ in contents if text[start:end].strip() == target]
+    tagged = [(start, end) for start, end, opens in contents if "answer" in opens]
+    return (targets or tagged or [(start, end) for start, end, _ in contents] or [(0, len(text))])[-1]
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORDS.findall(text))
+
+
+def _list_of_things(text: str) -> list[Any] | None:
+    """A list in JSON that holds more than numbers, which would be one box or point."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, list) or all(isinstance(item, (int, float)) for item in value):
+        return None
+    return value
 
 
 def form_of(text: str) -> list[str]:

@@ -27,11 +27,12 @@ class Reads:
 
 
 def token_part(spec: ModelSpec, sets: Mapping[str, Reads], *, seed: int) -> Part:
-    """Tokens of prompts and pictures, against what the model has room for; a note where its processor cannot be had."""
+    """Tokens of prompts and pictures, against what the model has room for; a warning where its processor cannot be had."""
     try:
         reader = Reader.of(spec)
     except UnsupportedModel as error:
-        finding = Finding(level="note", kind="model", what=f"tokens are not counted: {error}", advice="give --model a model")
+        what = f"tokens are not counted, as the model's processor cannot be loaded: {error}"
+        finding = Finding(level="warning", kind="model", what=what, advice="a run with this model would stop here, too")
         return Part(name="tokens", about=f"{spec.path}: not counted", findings=(finding,))
     findings: list[Finding] = []
     all_prompts, all_images = [], []

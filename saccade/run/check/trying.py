@@ -28,6 +28,7 @@ OFFERED = frozenset({"progress", "pieces"})  # what a check can offer of what a 
 STRETCH = (2, 3)  # O whole numbers, so that whole pixels stay whole
 PATIENCE = 60.0  # seconds that a reward may take for one answer
 LONG = 1.0  # seconds; a call that took longer is timed once more, as it may have loaded something
+BEST = "a row, asked for its best"  # where a reward can raise before it scores
 WAITS = 0.02  # seconds in which a reward did nothing; from there on rows are asked together
 TOGETHER = 32  # rows asked together of a reward that waits
 _WORD = re.compile(r"\s*\S+|\s+")
@@ -77,7 +78,8 @@ class Tried:
     """What one reward said of R rows and Q probes (in the order of PROBES).
 
     `value_RQ` is NaN where there is no value, `was_tried_RQ` says where the reward was asked and answered; `best_R` what a perfect
-    answer to the row earns, NaN where it does not say; `why` are the reasons of the gold answers' scores.
+    answer to the row earns, NaN where it does not say; `why` are the reasons of the gold answers' scores. `times` are of calls
+    that were made alone (`is_timed`): beside others a call also takes their time.
     """
 
     reward: Reward
@@ -87,6 +89,7 @@ class Tried:
     why: list[str]
     failures: list[Failure] = field(default_factory=list)
     times: list[Time] = field(default_factory=list)
+    is_timed: bool = True
 
     @classmethod
     def nothing(cls, reward: Reward, n: int) -> Tried:
@@ -110,6 +113,13 @@ class Tried:
     def is_full(self, probe: str) -> np.ndarray:
         """[R, texts] whether it gave its best; of hostile texts there are several."""
         return self.value_RQ[:, columns_of(probe)] >= self.best_R[:, None] - 1e-6
+
+    @property
+    def constant(self) -> float | None:
+        """The one value of everything that was tried, where it is one."""
+        values = self.value_RQ[self.was_tried_RQ & ~np.isnan(self.value_RQ)]
+        has_best = not np.isnan(self.best_R).all()
+        return float(values[0]) if len(values) > 3 and has_best and np.ptp(values) == 0 else None
 
     def _note(self, row: int, probe: str, score: Score) -> None:
         self.was_tried_RQ[row, PROBES.index(probe)] = True
@@ -192,11 +202,13 @@ class Words:
 
 async def try_rows(found: Tried, rows: Sequence[Row], *, first: int, words: Words) -> None:
     """Ask the reward of `found` about these rows, which stand from place `first` on."""
+    found.is_timed = True
     places = iter(enumerate(rows, start=first))
     for place, row in places:
         await _try_row(found, row, place, words)
         if _waits(found.times):
             break
+    found.is_timed = False
     together = asyncio.Semaphore(TOGETHER)
 
     async def one(place: int, row: Row) -> None:
@@ -208,8 +220,12 @@ async def try_rows(found: Tried, rows: Sequence[Row], *, first: int, words: Word
 
 async def _try_row(found: Tried, row: Row, place: int, words: Words) -> None:
     reward = found.reward
-    best = reward.best_for(row.sample)
-    found.best_R[place] = np.nan if best is None else best
+    try:
+        best = reward.best_for(row.sample)
+        found.best_R[place] = np.nan if best is None else float(best)
+    except Exception as error:  # the reward's own function: whatever it raises is a finding
+        found.failures.append(Failure(row.sample.id, BEST, repr(error)))
+        return
     sets = [list(row.rollouts)] if reward.scope == "group" else [[probe] for probe in row.rollouts]
     for probes in sets:
         await _ask(found, row, probes, place, pieces=words.pieces, progress=1.0)
@@ -237,7 +253,7 @@ async def _scores(found: Tried, row: Row, probes: Sequence[str], **offered: Any)
     text = "a group of answers" if len(probes) > 1 else probes[0]
     try:
         scores, process, clock = await _timed(found.reward, group, **offered)
-        if max(process, clock) > LONG:  # once more: it may have loaded a library
+        if found.is_timed and max(process, clock) > LONG:  # once more: it may have loaded a library
             scores, *second = await _timed(found.reward, group, **offered)
             process, clock = min(process, second[0]), min(clock, second[1])
     except RewardError as error:
@@ -247,7 +263,8 @@ async def _scores(found: Tried, row: Row, probes: Sequence[str], **offered: Any)
         found.failures.append(Failure(row.sample.id, text, f"no score within {PATIENCE:g} s"))
         return []
     n = len(probes)
-    found.times.append(Time(process / n, clock / n, row.sample.id, text))
+    if found.is_timed:
+        found.times.append(Time(process / n, clock / n, row.sample.id, text))
     return scores
 
 
