@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -21,6 +23,8 @@ from saccade.core.sample import DataError, Message, Sample, Task
 from saccade.data.detection import FORMATS, coco, deeppcb, forgery, format_of, points, read, screenspot, split, voc, yolo
 from saccade.data.detection.annotation import Annotation, Mark
 from saccade.data.detection.stream import pieces
+from saccade.rewards.geometry.objects import gold_objects
+from saccade.rewards.geometry.sample_map import sample_map
 
 ROOT = Path(saccade.__file__).parent.parent
 SHARED = Path(os.environ.get("SACCADE_SHARED", ROOT.parent / "shared")) / "data"
@@ -523,6 +527,15 @@ def test_yolo_without_names_or_picture_is_named_and_withheld_labels_are_no_negat
     assert yolo.read(folder, names=["a", "b"])[0]["objects"][0].label == "b"
 
 
+def test_linked_folders_are_followed_once(tmp_path):
+    folder = yolo_folder(tmp_path / "set", "1 0.5 0.5 0.2 0.2")
+    (folder / "images").rename(tmp_path / "disk")
+    (folder / "images").symlink_to(tmp_path / "disk")
+    (folder / "labels" / "loop").symlink_to(folder)
+    rows = read(folder)
+    assert [row["id"] for row in rows] == ["train/a", "train/empty"] and len(rows[0]["objects"]) == 1
+
+
 # the others
 
 
@@ -715,6 +728,20 @@ def test_faults_become_bad_rows_of_a_task(tmp_path):
 
     task = Task.from_rows(read(folder), ask, name="cats", split="train", max_bad_share=0.5)
     assert len(task) == 1 and task.bad_rows[0].id == "b" and "is not XML" in task.bad_rows[0].why
+
+
+def test_rewards_take_the_objects_for_gold(tmp_path):
+    objects = read(coco_folder(tmp_path, coco_body(annotations=[annotation(), annotation(id=8, iscrowd=1)])))[0]["objects"]
+    assert gold_objects(objects).value == objects
+    assert sample_map(objects, objects).map == pytest.approx(1)
+    assert pickle.loads(pickle.dumps(objects)) == objects
+    assert Labelled("cat", box(4, 5, 14, 25)) != objects[0], "what a file said is part of it"
+
+
+def test_every_format_has_its_row_in_the_docs():
+    page = (ROOT / "docs" / "detection-data.md").read_text()
+    table = page.partition("| format |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE) == list(FORMATS)
 
 
 # the split

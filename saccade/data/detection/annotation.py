@@ -60,6 +60,8 @@ class Raw:
 
 def number(value: Any, where: str) -> float:
     """A finite number out of JSON or text; DataError naming the place otherwise (true, NaN and "1,5" are none)."""
+    if type(value) is float and math.isfinite(value):
+        return value
     try:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ValueError

@@ -194,7 +194,7 @@ class _File:
         bbox = value.get("bbox")
         if not isinstance(bbox, list) or len(bbox) != 4:
             raise DataError(f"{where}: bbox must be x, y, width, height, got {shortened(bbox)}")
-        x, y, width, height = (number(side, f"{where} bbox") for side in bbox)
+        x, y, width, height = [number(side, f"{where} bbox") for side in bbox]
         flags = ("crowd",) if value.get("iscrowd") in (1, True) else ()
         area = number(value["area"], f"{where} area") if value.get("area") is not None else None
         outline = _outline(value.get("segmentation"), where)
@@ -231,7 +231,8 @@ def _outline(value: Any, where: str) -> Outline:
     if isinstance(value, Mapping) and {"counts", "size"} <= value.keys():
         return dict(value)
     if isinstance(value, list) and all(isinstance(ring, list) and len(ring) >= 6 and len(ring) % 2 == 0 for ring in value):
-        return tuple(tuple(number(side, f"{where} segmentation") for side in ring) for ring in value)
+        where = f"{where} segmentation"
+        return tuple(tuple([number(side, where) for side in ring]) for ring in value)
     raise DataError(f"{where}: segmentation must be rings of x, y, ... or counts and size, got {shortened(value)}")
 
 

@@ -7,6 +7,7 @@ they saw it as it is stored; then every coordinate is turned upright here.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -135,6 +136,20 @@ def counterparts(folder: Path, root: Path, ours: Sequence[str], theirs: Sequence
         if names[place].lower() in ours:
             found += [root.joinpath(*names[:place], name, *names[place + 1 :]) for name in theirs]
     return found
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Every file at any depth, sorted, hidden ones left out; links to folders are followed, each folder once."""
+    found, been = [], set()
+    for here, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(here)
+        if real in been:
+            folders.clear()
+            continue
+        been.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(here, name) for name in names if not name.startswith(".")]
+    return sorted(found)
 
 
 def is_picture(path: Path) -> bool:

@@ -24,7 +24,7 @@ from typing import Any
 
 from saccade.core.sample import DataError
 from saccade.data.detection.annotation import FLAGS, Raw, number, text_of
-from saccade.data.detection.pictures import Seen, Shelf, Shown, counterparts, existing, shown
+from saccade.data.detection.pictures import Seen, Shelf, Shown, counterparts, existing, files_below, shown
 from saccade.data.detection.rows import TOLERANCE, Row, faulty, guarded, id_of, row, unique
 from saccade.data.detection.writing import checked, fresh, hold_inside, plain, put
 
@@ -217,7 +217,7 @@ def _element(each: Mapping[str, Any], picture: Shown, corners: Corners) -> ET.El
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*.xml") if not path.name.startswith("."))
+    return [path for path in files_below(folder) if path.suffix.lower() == ".xml"]
 
 
 def _id(path: Path, folder: Path) -> str:

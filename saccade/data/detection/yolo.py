@@ -6,9 +6,9 @@
     >>> read(folder)[0]["objects"]                # "0 0.5 0.5 0.25 0.5" in a picture of 640 x 480
     (Annotation(label='cat', box=Box(x1=240.0, y1=120.0, x2=400.0, y2=360.0, frame=<Frame.PIXEL: 'pixel'>), ...),)
 
-A line of a class and three or more points is an outline; its box bounds it. A picture without a text file, or with an empty
-one, shows nothing, if the folder where its file would be is there: pictures whose labels are withheld are no rows. Fractions cannot tell how a picture with an EXIF turn was seen; it is taken upright unless `seen` says
-otherwise.
+A line of a class and three or more points is an outline; its box bounds it. A picture without a text file, or with an
+empty one, shows nothing, if the folder where its file would be is there: pictures whose labels are withheld are no rows.
+Fractions cannot tell how a picture with an EXIF turn was seen; it is taken upright unless `seen` says otherwise.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 from saccade.core.sample import DataError
 from saccade.data.detection.annotation import Raw, number, shortened, text_of
-from saccade.data.detection.pictures import Seen, counterparts, existing, is_picture, shown
+from saccade.data.detection.pictures import Seen, counterparts, existing, files_below, is_picture, shown
 from saccade.data.detection.rows import TOLERANCE, Row, faulty, guarded, id_of, part_of, row, unique
 from saccade.data.detection.writing import checked, fresh, hold_inside, put
 
@@ -64,10 +64,10 @@ def read(
     folder = existing(folder)
     known = list(names) if names is not None else class_names(folder)
     rows, used = [], set()
-    pictures = sorted(path for path in folder.rglob("*") if is_picture(path))
+    pictures = [path for path in files_below(folder) if is_picture(path)]
     of_labels: dict[Path, list[Path]] = {}
     stems = {path.with_suffix("") for path in pictures}
-    labelled = {path.parent for path in _label_files(folder) if "labels" in _inside(path, folder) or path.with_suffix("") in stems}
+    labelled = {path.parent for path in _label_files(folder) if path.with_suffix("") in stems}
     for picture in pictures:
         labels = _labels_of(picture, folder)
         if labels.parent in labelled or labels.parent.is_dir() and labels.parent != picture.parent:
@@ -175,8 +175,7 @@ def _inside(path: Path, folder: Path) -> list[str]:
 
 
 def _label_files(folder: Path) -> list[Path]:
-    found = (path for path in folder.rglob("*.txt") if not path.name.startswith("."))
-    return sorted(path for path in found if path.name.lower() not in _NOT_LABELS)
+    return [path for path in files_below(folder) if path.suffix == ".txt" and path.name.lower() not in _NOT_LABELS]
 
 
 def _name_file(folder: Path) -> Path | None:
