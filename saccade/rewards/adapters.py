@@ -37,12 +37,13 @@ def from_trl(
 ) -> Reward:
     """A TRL reward function, `function(prompts, completions, completion_ids, **columns) -> list`, as a Reward.
 
-    It is called once per group of siblings; with `scope="rollout"` with one completion at a time, so that it can be a part of
-    a mix (rewards/mix.py). `target` names the column in which it looks for the gold answer (sample.target); the row's other
-    columns are passed under their names, and `images` where it has pictures. `completions` says whether it expects chat
-    messages (TRL's form for chat models, [{"role": "assistant", "content": text}]) or plain text. A None that it returns
-    means "not for this row" in TRL and adds nothing to the sum: `when_none` is 0; set it to None for "cannot tell".
-    `steps`, the stage's, is needed only by a function that reads trainer_state (global_step and max_steps).
+    It is called once per group of siblings; with `scope="rollout"` with one completion at a time, so that it can be a
+    part of a mix (rewards/mix.py). `target` names the column in which it looks for the gold answer (sample.target); the
+    row's other columns are passed under their names, and `images` where it has pictures. `completions` says whether it
+    expects chat messages (TRL's form for chat models, [{"role": "assistant", "content": text}]) or plain text. A None
+    that it returns means "not for this row" in TRL and adds nothing to the sum: `when_none` is 0; set it to None for
+    "cannot tell". `steps`, the stage's, is needed only by a function that reads trainer_state (global_step and
+    max_steps).
     """
     for name_of, said, allowed in (("completions", completions, Completions), ("scope", scope, Scope)):
         if said not in get_args(allowed):
@@ -58,9 +59,9 @@ def from_verl(
 ) -> Reward:
     """A verl `compute_score(data_source, solution_str, ground_truth, extra_info=None)` as a Reward.
 
-    It may return a number, or a dict whose "score" is the number; the rest of the dict goes into the Score's `why`. `data_source`
-    names the column that says where a row is from; where there is no such column the sample's kind is passed. `ground_truth`
-    is sample.target, `extra_info` the row's other columns.
+    It may return a number, or a dict whose "score" is the number; the rest of the dict goes into the Score's `why`.
+    `data_source` names the column that says where a row is from; where there is no such column the sample's kind is
+    passed. `ground_truth` is sample.target, `extra_info` the row's other columns.
     """
     adapted = FromVerl(function=function, data_source=data_source)
     return Reward(name=name or _name_of(function), function=adapted, best=best)

@@ -205,7 +205,9 @@ def _require(rewards: Iterable[Reward], *, name: str, asked: Sequence[Reward] = 
         raise ValueError(f"{name!r} mixes no rewards; give at least one")
     if strange := [one for one in rewards if not isinstance(one, Reward)]:
         what = getattr(strange[0], "__name__", repr(strange[0]))
-        raise TypeError(f"{name!r} mixes rewards, and {what} is none: put @reward on a function, and call what makes a reward")
+        raise TypeError(
+            f"{name!r} mixes rewards, and {what} is none: put @reward on a function, and call what makes a reward"
+        )
     if over_groups := [one.name for one in rewards if one.scope == "group"]:
         who = ", ".join(over_groups)
         raise ValueError(f"{name!r} mixes {who}, which compares siblings; make it a term of weighted(...) instead")

@@ -17,8 +17,8 @@ from saccade.rewards.geometry.coco import Objects
 def nms(predicted: Objects, *, above: float = 0.5, across_labels: bool = True) -> Objects:
     """The predictions that overlap no better one of their picture by an IoU above `above`, in their order.
 
-    Better is a higher score, of equal scores the earlier. `across_labels`: whatever its label (# S OVDEval; its threshold of 0.5
-    is # I); else suppression is within a label.
+    Better is a higher score, of equal scores the earlier. `across_labels`: whatever its label (# S OVDEval; its
+    threshold of 0.5 is # I); else suppression is within a label.
     """
     if not 0 <= above < 1:
         raise ValueError(f"an IoU that suppresses is from 0 to below 1, got {above}")

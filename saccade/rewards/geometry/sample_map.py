@@ -90,7 +90,7 @@ def _label_aps(said: Sequence[_Row], gold: Sequence[_Row]) -> list[float] | None
 
 
 def _hit_ranks(near: Sequence[tuple[int, bool, list[tuple[int, float]]]], level: float, n_gold: int) -> list[int]:
-    """Where the hits stand, from 1: each prediction near some gold goes in turn, as (place if it counts, whether, what is near)."""
+    """Where the hits stand, from 1. Each prediction near some gold: (place if it counts, whether, what is near)."""
     ranks, taken, shift = [], set(), 0
     for place, counts, found in near:
         best = _best(found, level, taken, n_gold)

@@ -164,8 +164,8 @@ class ChestLabels:
     """One point for each gold label that the answer names; 0 if it names a known label that is not gold. # C
 
     A gold of No Finding earns 0.25 instead. The answer is the last answer block, cut at |, commas, semicolons, slashes,
-    &, ends of line and "and"; a part counts if it is one of the 15 labels, in either case and with spaces or underscores. Other
-    parts are no labels: "no Effusion" names nothing.
+    &, ends of line and "and"; a part counts if it is one of the 15 labels, in either case and with spaces or
+    underscores. Other parts are no labels: "no Effusion" names nothing.
     """
 
     no_finding: float = 0.25  # C

@@ -77,8 +77,8 @@ _EXAMPLE = Example(
     source="C; the first version of the paper has 0 or 1",
     target="the gold answer, a text",
     released="the first answer block on one line, else the whole response; only </think><answer> is unjustified",
-    changed="the last answer block, on any lines, and 0 without one; options by their letter; no words before the answer, no "
-    "justification",
+    changed="the last answer block, on any lines, and 0 without one; options by their letter; no words before the answer, "
+    "no justification",
     example=_EXAMPLE,
 )
 def accuracy(*, penalty: float = UNJUSTIFIED, as_released: bool = False) -> Reward:

@@ -109,7 +109,8 @@ def same_letter(answer: str, gold: str) -> bool:
     formula="1 if the last answer block equals the gold, letter and text, whitespace aside, else 0",
     source="P, C",
     target="letter and text, 'B) Squamous', with or without answer tags, also after a think block",
-    changed="nothing; by_letter=True compares letters where both have one (the revision), so that typing errors cost nothing",
+    changed="nothing; by_letter=True compares letters where both have one (the revision), so that typing errors "
+    "cost nothing",
     example=Example(text="<think>Keratin pearls.</think>\n<answer>B) Squamous</answer>", target="B) Squamous"),
 )
 def accuracy(*, by_letter: bool = False) -> Reward:

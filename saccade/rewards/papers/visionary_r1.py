@@ -159,8 +159,8 @@ _EXAMPLE = Example(
     formula='by problem_type: equal numbers, else edit similarity ("OCR"), ROUGE mean ("free-form"), equality',
     source="C",
     target='the gold text; data["problem_type"] says how it is compared',
-    released='first answer block; the first number in the answer, without thousands, a "%" always divides by 100; words equal '
-    "but for case: 'Yes.' is not yes",
+    released='first answer block; the first number in the answer, without thousands, a "%" always divides by 100; words '
+    "equal but for case: 'Yes.' is not yes",
     changed="last answer block; thousands and percentages are read on both sides; words and options are read as usually "
     "written; problem_type is each sample's own",
     example=_EXAMPLE,

@@ -23,7 +23,7 @@ NO_TEXT = "no input text"  # C and no text
 
 @dataclass(frozen=True)
 class Action:
-    """An action by its name, as written; where on the screen, and with what text. None where the model says that it has none."""
+    """An action by its name, as written; where and with what text, None where the model says that it has none."""
 
     name: str
     point: Point | None = None
@@ -33,8 +33,9 @@ class Action:
 def actions(text: str, *, frame: Frame) -> Reading[tuple[Action, ...]]:
     """The actions in the text: the first list of dicts with an "action", or one such dict alone; any quotes, fenced or bare.
 
-    Only the name is a must. A point that is missing, NO_POINT or no two numbers is None, so is a text that is missing, NO_TEXT or
-    no text. The empty list is no actions, a value. For the form that the prompt asks for see `whole_actions`.
+    Only the name is a must. A point that is missing, NO_POINT or no two numbers is None, so is a text that is missing,
+    NO_TEXT or no text. The empty list is no actions, a value. For the form that the prompt asks for see
+    `whole_actions`.
     """
     why = ""
     for value in itertools.chain.from_iterable(map(literals, likely(text))):
@@ -48,8 +49,10 @@ def actions(text: str, *, frame: Frame) -> Reading[tuple[Action, ...]]:
 
 
 def whole_actions(text: str, *, frame: Frame) -> Reading[tuple[Action, ...]]:
-    """The actions that the whole stripped text is a list of, each with a text under "action" and "input_text" and two integers
-    under "point". None, with the reason, for any other form."""
+    """The actions that the whole stripped text is a list of; None, with the reason, for any other form.
+
+    Each has a text under "action" and under "input_text", and two integers under "point".
+    """
     value = whole_literal(text)
     if value.value is None:
         return Reading(None, value.why)

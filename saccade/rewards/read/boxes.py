@@ -60,11 +60,11 @@ class Boxes:
 def boxes(text: str, *, frame: Frame, keys: Sequence[str] = (), keep_swapped: bool = False) -> Reading[Boxes]:
     """All boxes in the text, with the labels beside them ("" where there is none).
 
-    Read are lists of four numbers, in any brackets and with commas, in [ ] with blanks as well; two corners (x1, y1), (x2, y2);
-    dicts with such a list under one of BOX_KEYS and perhaps a "label"; pairs ["label", [x1, y1, x2, y2]]; and lists and dicts
-    of these. With `keys`, only what stands under these quoted keys. A box whose corners are swapped (x1 > x2 or y1 > y2) is
-    dropped, or with `keep_swapped` turned round. None where the text has neither an item nor an empty list nor the word None
-    alone.
+    Read are lists of four numbers, in any brackets and with commas, in [ ] with blanks as well; two corners (x1, y1),
+    (x2, y2); dicts with such a list under one of BOX_KEYS and perhaps a "label"; pairs ["label", [x1, y1, x2, y2]]; and
+    lists and dicts of these. With `keys`, only what stands under these quoted keys. A box whose corners are swapped (x1
+    > x2 or y1 > y2) is dropped, or with `keep_swapped` turned round. None where the text has neither an item nor an
+    empty list nor the word None alone.
     """
     parts = likely(text)
     items = _first_told(_box_items, parts, keys)
@@ -88,7 +88,7 @@ def box(
     keys: Sequence[str] = (),
     keep_swapped: bool = False,
 ) -> Reading[Box]:
-    """The first or last four numbers that stand as a box in the text. If its corners are swapped there is none, and no other."""
+    """The first or last four numbers that stand as a box in the text; if its corners are swapped, none and no other."""
     items = [item for item in _first_told(_box_items, likely(text), keys) or () if item.corners is not None]
     if not items:
         return Reading(None, "no box")
@@ -194,7 +194,7 @@ def _in_order(
     of_match: Callable[[re.Match[str]], Told | None],
     walk: Callable[[Any, int], Iterator[Told]],
 ) -> list[Told] | None:
-    """What stands in containers and, between these, what the pattern finds; if that is nothing but an empty list, no items."""
+    """What stands in containers and, between these, what the pattern finds; [] if all there is is an empty list."""
     is_told = False
 
     def items() -> Iterator[Told]:

@@ -51,7 +51,7 @@ def choice(text: str, options: str | Iterable[str] | Mapping[str, str] = "ABCD")
 
 
 def yes_no(text: str) -> Reading[bool]:
-    r"""True for yes, False for no: in the last box, else as the first word of the text or of a sentence, else at a clause's end.
+    r"""True for yes, False for no: in the last box, else as a sentence's first word, else at a clause's end.
 
     "No dent" is no, but the "no" of "there is no dent" is neither. Yes and no said equally clearly are none.
     """
@@ -148,7 +148,8 @@ _LEAD = re.compile(
 _SAID = (
     r"(?i:(?<!wrong )(?<!incorrect )(?<!false )\b(?:answer|ans\.?|choice|option|solution)\**(?:\s(?:here|then))?\s{0,2}"
     r"(?:(?:is|must\sbe|should\sbe|would\sbe|will\sbe)\s{0,2}:?|:|=)"
-    r"|\b(?:i|we|i'd|i'll|would|must|should|will|therefore|so|thus)\s(?:choose|select|pick|chose|go\swith|answer(?:\swith)?)\b"
+    r"|\b(?:i|we|i'd|i'll|would|must|should|will|therefore|so|thus)"
+    r"\s(?:choose|select|pick|chose|go\swith|answer(?:\swith)?)\b"
     r"|答案(?:是|为|:)?|选择?)\**\s{0,3}(?i:(?:the\s)?(?:(?:option|choice|letter|answer)\s{1,2})?)"
 )
 _VERDICT = r"(?:is|are|seems|looks)\s(?:clearly\s|therefore\s|thus\s|then\s)?(?:the\s)?(?:correct|right|best|true|answer)\b"
@@ -177,7 +178,8 @@ def _ways(options: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
             rf"{_SAID}[*_`'\"$(\[{{]{{0,4}}{_TYPE}{letter}{another}"
             rf"|\A[*(\[\"']{{0,3}}(?!{_ARTICLE})(?P<reasoned>{capital})[)\]*\"'.]{{0,3}},?\s\(?{_BECAUSE}"
             rf"|{subject}(?P<subject>{capital})[)\]*\"']{{0,3}}\s{_VERDICT}"
-            rf"|\b(?i:it|this|that)\s(?:is|must\sbe|should\sbe)\s[(\[*\"']{{0,3}}(?P<it>{capital})[)\]*\"']{{0,3}}(?:[.,;!]|\Z)"
+            r"|\b(?i:it|this|that)\s(?:is|must\sbe|should\sbe)"
+            rf"\s[(\[*\"']{{0,3}}(?P<it>{capital})[)\]*\"']{{0,3}}(?:[.,;!]|\Z)"
         ),
         re.compile(rf"^[ \t*_`'\"$(\[]{{0,6}}+{_TYPE}(?P<letter>{capital})[ \t*_`'\"$)\]}}.]{{0,6}}+$", re.MULTILINE),
         _label(options),

@@ -30,8 +30,11 @@ _BARE = re.compile(r"\s*+\(?[0-9eE+\-.,\s]++\)?\s*+")
 
 
 def flight(text: str) -> Reading[Flight]:
-    """The command in the text: the first list of exactly four numbers, or dict with vx, vy, vz and yaw in any case; or the whole
-    text, if it is four numbers with commas between, with or without parentheses. A list of another length is no command."""
+    """The command in the text: the first list of exactly four numbers, or dict with vx, vy, vz and yaw in any case.
+
+    Or the whole text, if it is four numbers with commas between, with or without parentheses. A list of another length
+    is no command.
+    """
     if _BARE.fullmatch(text):
         return whole_literal(f"[{text.strip().strip('()')}]").then(_four)
     why = ""

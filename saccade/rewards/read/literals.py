@@ -5,14 +5,15 @@
     >>> literals("[1] or [2")
     [[1]]
 
-What it reads: lists, tuples, dicts; text in single or double quotes, with the escapes of both languages; True or true, None or null;
-numbers of up to 64 characters; a comma before the closing bracket. A quotation mark that no comma, colon or closing bracket follows
-belongs to the text, so a forgotten backslash before an apostrophe does no harm. Of two equal keys the last wins. What it refuses:
-NaN and infinities, comments, sets, calls, more than 64 brackets inside each other.
+What it reads: lists, tuples, dicts; text in single or double quotes, with the escapes of both languages; True or true,
+None or null; numbers of up to 64 characters; a comma before the closing bracket. A quotation mark that no comma, colon
+or closing bracket follows belongs to the text, so a forgotten backslash before an apostrophe does no harm. Of two equal
+keys the last wins. What it refuses: NaN and infinities, comments, sets, calls, more than 64 brackets inside each other.
 
-It takes time linear in the length of the text. JSON is read by the C parser of the standard library. What that one cannot read is
-read by ours, in one pass: where a container breaks, those within it that are whole count, and the search goes on at the break. It
-gives up after a number of values that no answer of a model needs, as Python is slow, and of characters read in vain.
+It takes time linear in the length of the text. JSON is read by the C parser of the standard library. What that one
+cannot read is read by ours, in one pass: where a container breaks, those within it that are whole count, and the search
+goes on at the break. It gives up after a number of values that no answer of a model needs, as Python is slow, and of
+characters read in vain.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Standing(NamedTuple):
 
 
 def literal(text: str) -> Reading[Any]:
-    """The first list or dict in the text. One in a markdown fence comes before a bare one, a fence marked json before others."""
+    """The first list or dict in the text; those in markdown fences before bare ones, fences marked json before others."""
     fenced = [body for mark, body in sorted(_FENCE.findall(text)[:MAX_FENCES], key=lambda fence: fence[0].lower() != "json")]
     parts, why = MAX_PARTS, ""
     for part in (*fenced, text):
@@ -75,7 +76,7 @@ def standing(text: str) -> Iterator[Standing]:
 
 
 def keyed(text: str, keys: Iterable[str]) -> list[Any]:
-    """The containers that follow one of these quoted keys and a colon, in order, wherever that is: in prose, or in a dict cut off."""
+    """The containers that follow one of these quoted keys and a colon, in order; in prose or a dict cut off, too."""
     search = _Search(text)
     values, end = [], 0
     for match in _after_key(tuple(keys)).finditer(text):
@@ -89,14 +90,14 @@ def keyed(text: str, keys: Iterable[str]) -> list[Any]:
 
 
 def fences(text: str, language: str | None = "json") -> list[str]:
-    """What stands in the markdown fences marked with this language (None: in all), stripped, in order. The last may lack its end."""
+    """What stands in the markdown fences of this language (None: in all), stripped, in order; the last may lack its end."""
     return [
         body.strip() for mark, body in _FENCE.findall(text) if language is None or mark.lower() == language.lower()
     ]
 
 
 def likely(text: str) -> list[str]:
-    """The parts of a text in which its answer stands, the likeliest first: the last fence marked json, or the last one; the text."""
+    """The parts of a text in which its answer stands, likeliest first: the last fence (marked json, if any is), the text."""
     fenced = _FENCE.findall(text)
     marked = [body for mark, body in fenced if mark.lower() == "json"] or [body for _, body in fenced]
     return [*marked[-1:], text]

@@ -61,10 +61,10 @@ class Quantity:
 def quantity(text: str) -> Reading[Quantity]:
     r"""The quantity that the whole stripped text is, and nothing but it.
 
-    Signs (a typographical minus and "minus 5", too), thousands ("1,234.5", "1 234"; but "1,2" is none), percents, fractions ("1/2",
-    "3 1/2", "\frac{1}{2}"), powers of ten ("1.2e3", "1.2 x 10^3"), a currency in front, a unit behind, "x = " in front,
-    LaTeX and a final full stop around. A comma is never a decimal point; "5 million" is 5 with the unit "million"; "5x" and
-    "5th" are no quantities.
+    Signs (a typographical minus and "minus 5", too), thousands ("1,234.5", "1 234"; but "1,2" is none), percents,
+    fractions ("1/2", "3 1/2", "\frac{1}{2}"), powers of ten ("1.2e3", "1.2 x 10^3"), a currency in front, a unit
+    behind, "x = " in front, LaTeX and a final full stop around. A comma is never a decimal point; "5 million" is 5 with
+    the unit "million"; "5x" and "5th" are no quantities.
     """
     text = text.strip()
     if len(text) > MAX_QUANTITY:

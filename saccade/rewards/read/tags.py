@@ -72,10 +72,10 @@ def layout(text: str, *tags: str) -> Reading[tuple[str, ...]]:
 class Grammar:
     """The blocks that make up an answer, in order, and what may stand before, between and after them.
 
-    `may_be_empty` says whether a block may hold nothing but whitespace, `may_repeat` whether more of the tags may stand in
-    the text than one block of each. Where they may, contents can hold tags, and the last place where one block meets the next
-    is where they are parted. `any_case` reads <THINK> as <think>. Without tags the whole text is the answer. What stands in
-    the gaps that may hold text is read, too: as "before", "between" and "after".
+    `may_be_empty` says whether a block may hold nothing but whitespace, `may_repeat` whether more of the tags may stand
+    in the text than one block of each. Where they may, contents can hold tags, and the last place where one block meets
+    the next is where they are parted. `any_case` reads <THINK> as <think>. Without tags the whole text is the answer.
+    What stands in the gaps that may hold text is read, too: as "before", "between" and "after".
 
         >>> Grammar(tags=("think", "answer"), between="text").read("<think>a</think> so <answer>b</answer>").value
         {'think': 'a', 'between': 'so', 'answer': 'b'}

@@ -1,6 +1,7 @@
 """Calls of a tool, as Mobile-R1 and Qwen's mobile_use write them: JSON in a tool_call section.
 
-    >>> call = tool_call('<tool_call>{"name": "mobile_use", "arguments": {"action": "click", "coordinate": [5, 6]}}</tool_call>').value
+    >>> said = '{"name": "mobile_use", "arguments": {"action": "click", "coordinate": [5, 6]}}'
+    >>> call = tool_call(f"<tool_call>{said}</tool_call>").value
     >>> call.name, call.arguments["action"], call.point("coordinate", frame=Frame.PIXEL).value
     ('mobile_use', 'click', Point(x=5, y=6, frame=<Frame.PIXEL: 'pixel'>))
 """

@@ -87,8 +87,8 @@ def format(*, has_caption: bool = False, as_released: bool = False) -> Reward:
 
 
 @published(
-    formula="by kind: counting, equal strings; structure, a letter or a number within a cosine tolerance of 5 to 20 %; spatial, "
-    "variety / max(|P|, |S|) * credits of the paired calls",
+    formula="by kind: counting, equal strings; structure, a letter or a number within a cosine tolerance of 5 to 20 %; "
+    "spatial, variety / max(|P|, |S|) * credits of the paired calls",
     source="P, C",
     target="the gold string, with or without answer tags",
     released="no tolerance, the first answer block, and a text without tags may match by math-verify",
@@ -185,7 +185,8 @@ class ShorterIsBetter:
 
 
 @published(
-    formula="scale * l if right, scale * min(0, l) if wrong; l = 0.5 - (length - shortest) / (longest - shortest) among siblings",
+    formula="scale * l if right, scale * min(0, l) if wrong; l = 0.5 - (length - shortest) / (longest - shortest) among "
+    "siblings",
     source="C",
     target="the gold string",
     changed="it begins at a third of the training; the released code at global step 800",

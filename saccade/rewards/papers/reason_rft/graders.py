@@ -2,7 +2,9 @@
 
 A grader is called with a Rollout and returns a Score. `rollout.sample.target` is the gold string, with or without its
 <answer> tags; the prediction is the last answer block, over several lines too (# O), or with `block=first_section` the
-first (# C), which may be a provisional one in the reasoning. A gold that cannot be read gives Score(None). Marks: # P paper, # C released code, # I inferred, # O ours.
+first (# C), which may be a provisional one in the reasoning. A gold that cannot be read gives Score(None).
+
+Marks: # P paper, # C released code, # I inferred, # O ours.
 """
 
 from __future__ import annotations
