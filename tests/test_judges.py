@@ -238,6 +238,14 @@ def test_a_verdict_is_found_where_there_is_one_and_only_one(text, value):
     assert found.value == value and bool(found.why) == (value is None)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [(" 1\n", "1"), ("<think>0?</think>\n1", "1"), ("<think>0", ""), ("1 <think>a</think>", "1 <think>a</think>"), ("", "")],
+)
+def test_what_a_reply_says_stands_behind_its_thoughts(text, said):
+    assert Reply(text).said == said
+
+
 def test_why_a_reply_is_no_verdict():
     assert read_json('{"score": 0, "score": 10}', SCHEMA).why == 'its reply gives "score" twice, as 0 and 10'
     assert read_json('<think>{"score": 1}', SCHEMA).why == "its reply ends within its reasoning"

@@ -2,7 +2,7 @@
 
     >>> def about(rollout):
     ...     return Question.about("You grade answers. Reply with 0 or 1.", "Answer:", quoted(rollout.text), max_tokens=4)
-    >>> correct = judged("correct", judge=server, ask=about, read=lambda reply, rollout: float(reply.text.strip() == "1"))
+    >>> correct = judged("correct", judge=server, ask=about, read=lambda reply, rollout: float(reply.said == "1"))
 
 A judge is anything async that turns a Question into a Reply: a server (server.py), a local model (wave.py), a function
 (rule.py), or the policy itself. It may answer from disk (`Cached`, cache.py). It fails by raising JudgeFailed, with one
@@ -23,7 +23,7 @@ from saccade.core.reward import Reward, as_score, value_of
 from saccade.core.rollout import Rollout, Score
 from saccade.core.sample import Message
 from saccade.rewards.judges.quote import NOTICE, without_halves
-from saccade.rewards.judges.schema import in_words, read_json, require_known
+from saccade.rewards.judges.schema import in_words, read_json, require_known, without_thoughts
 
 OnFailure = Literal["none", "zero", "half", "stop"]
 ON_FAILURE = ("none", "zero", "half", "stop")
@@ -81,6 +81,11 @@ class Reply:
 
     text: str
     data: Any = None
+
+    @property
+    def said(self) -> str:
+        """The stripped text behind the <think> block that it may begin with; empty where that stays open."""
+        return (without_thoughts(self.text) or "").strip()
 
     @classmethod
     def to(cls, question: Question, text: str) -> Reply:

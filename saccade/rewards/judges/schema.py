@@ -64,7 +64,7 @@ def read_json(text: str, schema: Mapping[str, Any]) -> Reading[Any]:
     A reply with two different ones is refused: the second may be the judge's own, or an echo of what it judged. So is one
     that gives a key twice with values that differ. What a <think> block at the beginning says is a draft and not read.
     """
-    said = _without_thoughts(text)
+    said = without_thoughts(text)
     if said is None:
         return Reading(None, "its reply ends within its reasoning")
     try:
@@ -160,7 +160,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:40]}..."
 
 
-def _without_thoughts(text: str) -> str | None:
+def without_thoughts(text: str) -> str | None:
     """The text behind the think block that it begins with, if it does; None where that stays open.
 
     The block ends at its first end tag: one that the thoughts merely mention leaves two verdicts, which are refused.
