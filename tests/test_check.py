@@ -6,6 +6,8 @@ import asyncio
 import io
 import json
 import random
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -21,13 +23,13 @@ from saccade.algo.named import grpo
 from saccade.cli import main
 from saccade.core.picture import Box, Frame, Picture
 from saccade.core.reward import Reward, Rewards, reward, weighted
-from saccade.core.sample import BadRow, Message, Sample, Task
+from saccade.core.sample import BadRow, DataError, Message, Sample, Task
 from saccade.data.duplicates import appearances, near_pairs
 from saccade.policy.spec import LoRA, ModelSpec, Optimization, Sampling
 from saccade.recipes.reason_rft import recipe as reason_rft
 from saccade.rewards.judges import Question, Reply, Rule, judged
 from saccade.rewards.length import soft_overlong
-from saccade.rewards.mix import any_of, gated
+from saccade.rewards.mix import any_of, gated, routed
 from saccade.rewards.papers.reason_rft import accuracy, length_reward
 from saccade.rewards.format import strict_format_of
 from saccade.rewards.read.boxes import box
@@ -35,7 +37,22 @@ from saccade.rewards.steps import steps_of
 from saccade.run.check import Finding, check
 from saccade.run.check.golds import gold_texts
 from saccade.run.check.pictures import picture_part
-from saccade.run.check.probes import BLANKS, FILLED, HALF, HOSTILES, OTHER, PROBES, TAGGED, TAGS, TWICE, hostiles_of, wrong_answers
+from saccade.run.check.probes import (
+    BLANKS,
+    FILLED,
+    HALF,
+    HOSTILES,
+    LISTED,
+    OTHER,
+    PROBES,
+    TAGGED,
+    TAGS,
+    TWICE,
+    hostiles_of,
+    listing,
+    wrong_answers,
+)
+from saccade.run.check.printing import print_checked
 from saccade.run.check.rewards import reward_findings
 from saccade.run.check.trying import Words, needs
 from saccade.run.evaluate import Evaluation
@@ -143,6 +160,27 @@ def test_a_best_that_nothing_reaches():
     assert errors(found(replace(half, best=0.5))) == []
 
 
+def test_one_that_pays_above_its_best_is_named():
+    doubled = Reward(name="doubled", function=lambda rollout: 2.0 * is_right(rollout))
+    one = only(found(doubled), "above")
+    assert one.what == "doubled: the gold answer earns 2, and its best is said to be 1" and one.count == 12
+    assert errors(found(replace(doubled, best=2.0))) == [] and errors(found(is_right, watched=(doubled,))) == []
+    # Like VL-Rethinker's: the best is what a perfect answer can earn, so the gold answer must be perfect.
+    shaped = Reward(name="shaped", function=lambda r: is_right(r) * (1.0 + 0.1 * ("wait" in r.text)), best=1.1)
+    assert "no gold answer earns its best of 1.1, the most is 1" in only(found(shaped), "unreachable").what
+    assert errors(found(shaped, gold_answer=lambda s: FORM.format(s.target).replace("I count", "I wait"))) == []
+    assert only(found(replace(shaped, best=1.0), gold_answer=lambda s: f"wait {s.solution}"), "above").count == 12
+
+
+def test_one_that_raises_before_it_scores_is_named():
+    by_kind = routed("kind", {"counting": is_right}, name="by_kind")
+    one = only(found(by_kind, samples=[*SAMPLES, sample(12, kind="box"), sample(13, kind="box")]), "raises")
+    assert one.rows == ("row-12", "row-13") and one.of == 14 and "asks for the route 'box'" in one.what
+    nothing = Reward(name="nothing", function=lambda: 1.0)
+    findings = found(nothing, is_right)
+    assert "nothing: cannot be called with a rollout" in only(findings, "raises").what and len(errors(findings)) == 1
+
+
 def test_one_that_raises_is_named_with_row_and_text():
     @reward
     def fragile(rollout):
@@ -199,6 +237,32 @@ def test_a_slow_one_is_named():
     assert time.perf_counter() - begin < 0.03 * 100 * 9 / 2
 
 
+def test_one_that_waits_is_timed_without_its_company(monkeypatch):
+    monkeypatch.setattr("saccade.run.check.rewards.WAITING", 0.05)
+
+    @reward
+    async def far(rollout):
+        await asyncio.sleep(0.06)
+        return is_right(rollout)
+
+    samples = [sample(i) for i in range(12)]
+    rewards = weighted((far, 1.0))
+    golds, _ = gold_texts(samples, rewards, gold_answer=None)
+    one = only(reward_findings(rewards, samples, golds, seed=0), "slow", "warning")
+    median, worst = (int(number) for number in re.findall(r"(\d+)(?= ms|\ at worst)", one.what))
+    assert 60 <= median <= worst and ", mostly waiting, a call in the median" in one.what
+
+    @reward
+    async def crowded(rollout):  # works for a moment and waits: asked together, each call would take the work of all
+        until = time.process_time() + 0.01
+        while time.process_time() < until:
+            pass
+        await asyncio.sleep(0.03)
+        return is_right(rollout)
+
+    assert [f.what for f in found(crowded, samples=samples) if f.kind == "slow"] == []
+
+
 def test_a_random_one_is_named():
     dice = random.Random(0)
     one = only(found(Reward(name="dice", function=lambda rollout: is_right(rollout) - 0.1 * dice.random())), "random")
@@ -246,6 +310,39 @@ def test_other_answers_are_only_compared_where_targets_differ():
     assert all(f.level == "note" and f.count <= 2 for f in findings)
     same = [sample(i, target="7") for i in range(9)]
     assert only(found(is_right, samples=same), "targets", "warning").what == 'every row has the same target, "7"'
+
+
+def test_one_that_looks_for_the_answer_in_the_text_is_named():
+    for contains in (
+        lambda r: r.sample.target in r.text,
+        lambda r: r.sample.target in (r.section("answer") or "").split(", "),
+    ):
+        one = only(found(Reward(name="contains", function=contains)), "hacked")
+        assert one.what == f"contains: {LISTED} earns full marks" and one.count == 12
+        letters = [sample(i, target="QXZK"[i % 4]) for i in range(8)]
+        assert only(found(Reward(name="contains", function=contains), samples=letters), "hacked").count == 8
+    # A recall pays for lists by its nature, and a precision beside it does not.
+    recall = Reward(name="recall", function=lambda r: r.sample.target in (r.section("answer") or "").split(", "))
+    assert only(found(recall, is_right), "hacked", "warning").what == f"recall: {LISTED} earns full marks"
+    # The first or the last of several is a convention, and no search.
+    last = Reward(name="last", function=lambda r: (r.section("answer") or "").split(", ")[-1] == r.sample.target)
+    first = Reward(name="first", function=lambda r: (r.section("answer") or "").split(", ")[0] == r.sample.target)
+    assert errors(found(last)) == errors(found(first)) == []
+    assert errors(found(accuracy(), format_reward)) == []
+
+
+def test_a_list_of_answers_keeps_the_form_and_hides_the_right_one():
+    golds = [(FORM.format(n), n) for n in ("7", "1", "2", "3")]
+    assert listing(golds[0], golds[1:]) == "<think>I count.</think><answer>1, 2, 7, 3</answer>"
+    assert listing(golds[0], golds[1:2]) == "<think>I count.</think><answer>1, 7, 1</answer>"
+    assert listing((r"so \boxed{\frac{1}{2}}", "1/2"), [(r"so \boxed{5}", "5")]) == r"so \boxed{5, \frac{1}{2}, 5}"
+    assert listing(("<answer>7</answer><think>7 it is</think>", "7"), golds[1:2]) == "<answer>1, 7, 1</answer><think>7 it is</think>"
+    assert listing(("seven", "7"), [("one", "1")]) == "one, seven, one"
+    # Answers that are a part of the right one say nothing wrong.
+    assert listing(("turn(1), move(2)", ""), [("turn(1)", "")]) is None
+    boxes = [(f'```json\n[{{"bbox_2d": [{n}, 2, 3, 4]}}]\n```', "") for n in (1, 5)]
+    assert listing(boxes[0], boxes[1:]) == '```json\n[{"bbox_2d": [5, 2, 3, 4]}, {"bbox_2d": [1, 2, 3, 4]}, {"bbox_2d": [5, 2, 3, 4]}]\n```'
+    assert listing(("<answer>[1, 2]</answer>", ""), [("<answer>[3, 4]</answer>", "")]) == "<answer>[3, 4], [1, 2], [3, 4]</answer>"
 
 
 def test_half_and_twice_are_told_apart():
@@ -501,6 +598,77 @@ def test_bad_rows_are_listed_by_reason():
     assert [(f.rows, f.of) for f in findings if f.kind == "rows"] == [(("a", "b"), 9), (("c",), 9)]
 
 
+def from_rows(rows: Sequence[dict], name: str, **options) -> Task:
+    return Task.from_rows(rows, lambda row: sample(row["i"], picture=None if row["i"] % 2 else scene_picture(row["i"])), name=name, **options)
+
+
+def scene_picture(i: int) -> Picture:
+    return Picture.of(scene(i))
+
+
+def rows_of(numbers: Sequence[int], *, bad: int) -> list[dict]:
+    """So many rows of which the first few lack a field."""
+    return [{"id": f"row-{i}"} | ({} if place < bad else {"i": i}) for place, i in enumerate(numbers)]
+
+
+def test_all_bad_rows_are_named_and_the_rest_is_checked():
+    def make(bad: int = 5, bad_held_out: int = 1) -> Recipe:
+        held_out = from_rows(rows_of(range(50, 54), bad=bad_held_out), "seen", split="test")
+        train = from_rows(rows_of(range(20), bad=bad), "mine", split="train")
+        one = recipe_of(train.samples, HELD_OUT, bad_rows=train.bad_rows)
+        return replace(one, evaluations=(replace(one.evaluations[0], task=held_out),))
+
+    with pytest.raises(DataError, match="1 of 4 rows cannot be read"):
+        make()
+    checked = check(make)
+    data, stage, *_ = checked.parts
+    assert [(f.level, f.kind, f.rows, f.of) for f in data.findings] == [
+        ("error", "rows", ("row-50",), 4),
+        ("error", "rows", ("row-0", "row-1", "row-2", "row-3", "row-4"), 20),
+    ]
+    assert data.findings[1].what == "mine (train): cannot be read, and at most 2% of the rows may be so: has no field 'i'"
+    assert data.findings[1].whys == ("has no field 'i'",) * 5 and data.about == "no run would start with seen (test), mine (train)"
+    assert stage.about == "15 rows, is_right + format" and checked.count("error") == 2, "told once"
+    assert [part.name for part in checked.parts] == ["data", "stage rl", "test", "pictures", "tokens"]
+    with pytest.raises(DataError):  # as ever, once the check is over
+        make()
+
+    nothing_left = check(lambda: make(bad=20), name="mine").findings
+    assert [f.count for f in nothing_left] == [1, 20, 0] and "no samples to train on" in nothing_left[-1].what
+    held_out_empty = check(lambda: make(bad=0, bad_held_out=4))
+    assert "has no rows" in only(held_out_empty.findings, "rows", "warning").what and held_out_empty.count("error") == 1
+    with pytest.raises(ZeroDivisionError):
+        check(lambda: 1 / 0)
+
+
+def test_every_row_keeps_its_own_reason():
+    def ask(row):
+        raise DataError(f"is {row['id'] * 3} of kind {row['kind']}")
+
+    rows = [{"id": f"r{i}", "kind": "abcdefghijk"[i % 11]} for i in range(30)]
+    findings = check(lambda: Task.from_rows(rows, ask, name="odd", split="train").samples[0], name="odd").findings
+    told = {row: why for finding in findings for row, why in zip(finding.rows, finding.whys, strict=True)}
+    assert told == {row["id"]: f"is {row['id'] * 3} of kind {row['kind']}" for row in rows}
+    assert len(findings) == 8 + 1 + 1 and "further reasons, such as" in findings[-2].what
+
+
+def test_a_list_without_rows_says_so():
+    (one, _) = check(lambda: from_rows([], "mine", split="train").samples[0]).findings
+    assert one.what == "mine (train): there are no rows"
+    with pytest.raises(DataError, match=r"^mine \(train\): there are no rows$"):
+        from_rows([], "mine", split="train")
+
+
+def test_a_picture_that_is_gone_after_it_was_read_is_named(tmp_path):
+    scene(40).save(tmp_path / "gone.png")
+    gone = sample(40, picture=Picture.open(tmp_path / "gone.png"))
+    assert gone.pictures[0].size == (96, 96) and gone.pictures[0].image
+    (tmp_path / "gone.png").unlink()
+    checked = check(recipe_of([*TRAIN, gone], HELD_OUT))
+    one = only(checked.findings, "unopened")
+    assert one.rows == ("row-40",) and "gone.png" in one.what
+
+
 def test_tokens_are_held_against_the_limit_and_the_context():
     findings = check(recipe_of(TRAIN, limit=5)).findings
     assert only(findings, "tokens", "warning").count == 6 and "an answer may have 5" in only(findings, "tokens", "warning").what
@@ -520,6 +688,21 @@ def test_rows_are_drawn_by_the_seed_and_counted():
     made = recipe_of([sample(i) for i in range(100, 150)])
     few = check(made, rows=7)
     assert few.parts[0].about.startswith("7 of 50 rows") and few == check(made, rows=7)
+    for rows in (0, -3):
+        with pytest.raises(ValueError, match=f"rows must be at least 1, or None for all, got {rows}"):
+            check(made, rows=rows)
+
+
+def test_a_narrow_terminal_wraps_and_cuts_nothing():
+    checked, out = check(recipe_of(TRAIN, HELD_OUT)), io.StringIO()
+    about = checked.parts[-1].about
+    for width in ("40", "80"):
+        out = io.StringIO()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("COLUMNS", width)
+            print_checked(checked, seconds=1.0, out=out)
+        assert " ".join(about.split()) in " ".join(out.getvalue().split())
+        assert max(map(len, out.getvalue().splitlines())) <= int(width)
 
 
 # the command
@@ -537,8 +720,6 @@ def test_the_command_says_sound(tmp_path, capsys):
 @pytest.fixture
 def spoilt(tmp_path) -> Path:
     """A copy of the data in which three answers do not fit their worked solutions, and a test picture is a training one."""
-    import shutil
-
     folder = Path(shutil.copytree(data_rows(), tmp_path / "spoilt"))
     path = folder / "train_jsons/A3-Visual-Counting-train.json"
     rows = json.loads(path.read_text())
@@ -560,9 +741,43 @@ def test_the_command_says_not_sound_and_names_the_rows(spoilt):
     assert "clevr-math-00004 = clevr-math-id-0000" in done.stdout
 
 
-def test_the_command_refuses_misuse(capsys):
+def test_the_command_names_all_bad_pictures_and_writes_the_findings(tmp_path, capsys):
+    folder = Path(shutil.copytree(data_rows(), tmp_path / "torn"))
+    for i in range(2):
+        (folder / f"images/train_images/clevr-math-0000{i}.png").write_bytes(b"torn")
+    words = ["check", "reason_rft", "--data", str(folder), "--with", "variant=rft_zero", "--with", "task=counting"]
+    assert main([*words, "--json", str(tmp_path / "found.json")]) == 1
+    assert "2 of 10: clevr-math-00000, clevr-math-00001" in capsys.readouterr().out
+    data, stage, *_ = json.loads((tmp_path / "found.json").read_text())["parts"]
+    assert data["findings"][0]["rows"] == ["clevr-math-00000", "clevr-math-00001"]
+    assert all(f"clevr-math-0000{i}.png cannot be decoded" in why for i, why in enumerate(data["findings"][0]["whys"]))
+    assert stage["name"] == "stage rl" and stage["findings"] == []
+
+
+def test_the_command_keeps_the_findings_where_they_cannot_be_written(capsys):
+    if not Path("/dev/full").exists():
+        pytest.skip("has no device that is always full")
+    assert main(["check", "reason_rft", "--data", str(data_rows()), "--json", "/dev/full"]) == 2
+    said = capsys.readouterr()
+    assert "reason_rft is sound" in said.out and "--json /dev/full cannot be written" in said.err
+
+
+def test_the_command_warns_of_a_model_that_is_not_there(capsys, tmp_path):
+    assert main(["check", "reason_rft", "--data", str(data_rows()), "--model", str(tmp_path / "no/such")]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "warning tokens are not counted, as the model's processor cannot be loaded" in out and "sound: 1 warning" in out
+
+
+def test_the_command_refuses_misuse(capsys, tmp_path):
     data = ["--data", str(data_rows())]
-    for words in (["nope"], ["reason_rft", *data, "--rows", "0"], ["reason_rft", *data, "--json", "/nowhere/at/all.json"], []):
+    for words in (
+        ["nope"],
+        ["reason_rft", *data, "--rows", "0"],
+        ["reason_rft", *data, "--json", "/nowhere/at/all.json"],
+        ["reason_rft", *data, "--json", str(tmp_path)],
+        ["reason_rft", "--data", str(tmp_path / "nowhere")],
+        [],
+    ):
         try:
             status = main(["check", *words])
         except SystemExit as stop:

@@ -276,6 +276,8 @@ def test_the_three_published_row_shapes_come_out_alike(tmp_path):
     ("text", "sentence"),
     [
         ('[{"id": 1,', "is not JSON \\(line 1"),
+        ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
+        ('[{"id": ' + "9" * 5000 + "}]", "cannot be read: Exceeds the limit"),
         ('{"id": 1}', "must hold a list of rows, got dict"),
         ("[3]", "row 0 must be an object, got int"),
         ('[{"image": "a.png"}]', "row 0 has no field 'id'; it has: image"),

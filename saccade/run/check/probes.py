@@ -96,15 +96,15 @@ def listing(gold: tuple[str, str], others: Sequence[tuple[str, str]]) -> str | N
     """
     text, target = gold
     start, end = answer_place(text, target)
-    told = []
+    own, told = text[start:end], []
     for other, its_target in others:
         begin, stop = answer_place(other, its_target)
-        if not _words(other[begin:stop]) <= _words(text[start:end]):
-            told.append(other[begin:stop].strip())
+        if not _words(other[begin:stop]) <= _words(own):
+            told.append(other[begin:stop])
     if not told:
         return None
     half = (len(told) + 1) // 2
-    answers = [*told[:half], text[start:end].strip(), *(told[half:] or told[:1])]
+    answers = [*told[:half], own, *(told[half:] or told[:1])]
     lists = [_list_of_things(answer) for answer in answers]
     joined = ", ".join(answers) if None in lists else json.dumps([thing for things in lists for thing in things])
     return text[:start] + joined + text[end:]
@@ -123,7 +123,9 @@ def answer_place(text: str, target: str) -> tuple[int, int]:
             contents.append((start, end, opens))
     targets = [(start, end) for start, end, _ in contents if text[start:end].strip() == target]
     tagged = [(start, end) for start, end, opens in contents if "answer" in opens]
-    return (targets or tagged or [(start, end) for start, end, _ in contents] or [(0, len(text))])[-1]
+    start, end = (targets or tagged or [(start, end) for start, end, _ in contents] or [(0, len(text))])[-1]
+    content = text[start:end]
+    return start + len(content) - len(content.lstrip()), end - len(content) + len(content.rstrip())
 
 
 def _words(text: str) -> set[str]:
