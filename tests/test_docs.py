@@ -16,8 +16,10 @@ import saccade.algo.named as algorithms
 from saccade import catalog
 from saccade.algo.algorithm import Refill
 from saccade.algo.corrections import TruncatedRatio
+from saccade.algo.imitation import Imitation
 from saccade.algo.named import ALGORITHMS, grpo
 from saccade.algo.replay import SelectiveReplay
+from saccade.algo.rethinking import ForcedRethinking
 from saccade.core.reward import reward, weighted
 from saccade.core.rollout import Rollout, Score
 from saccade.run.folder import RunFolder
@@ -52,11 +54,12 @@ def test_every_metric_is_documented_and_every_documented_metric_is_written(tmp_p
     sft, rl = recipe.stages
     val, *others = recipe.evaluations
     everything = replace(
-        grpo(beta=0.1), refill=Refill(rounds=1), replay=SelectiveReplay(), correct_own_sampler=True, correction=TruncatedRatio()
+        grpo(beta=0.1), refill=Refill(rounds=1), replay=SelectiveReplay(), correct_own_sampler=True, correction=TruncatedRatio(),
+        imitation=Imitation(chosen=lambda one: one.size > 0),
     )
     recipe = replace(
         recipe,
-        stages=(sft, replace(rl, algorithm=everything, rewards=weighted((accuracy, 1.0)), siblings=4)),
+        stages=(sft, replace(rl, algorithm=everything, rewards=weighted((accuracy, 1.0)), siblings=4, revise=ForcedRethinking())),
         evaluations=(replace(val, blanks=True, triggers=("I see",)), *others),
     )
     with RunFolder.start(tmp_path / "run") as folder:

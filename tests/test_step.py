@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from saccade.algo.imitation import Imitation
 from saccade.algo.named import dapo, dr_grpo, grpo, gspo, rloo
 from saccade.core.pack import Pack
 from saccade.core.rollout import Group, Rollout, Score
@@ -18,7 +19,8 @@ from tests.micro import micro
 
 # transformers' norms and rotary tables round to float32 even in a float64 model (docs/exactness.md).
 ROUNDING = 1e-6
-ALGORITHMS = [grpo(beta=0.0), grpo(beta=0.1), dr_grpo(limit=8), dapo(by="points"), gspo(), rloo(beta=0.05)]
+IMITATING = replace(grpo(beta=0.0), name="imitating", imitation=Imitation(weight=0.5, chosen=lambda one: one.size > 0))
+ALGORITHMS = [IMITATING, grpo(beta=0.0), grpo(beta=0.1), dr_grpo(limit=8), dapo(by="points"), gspo(), rloo(beta=0.05)]
 
 
 def load(**spec) -> TransformersPolicy:
@@ -115,15 +117,15 @@ def test_leaving_out_what_has_no_advantage_changes_no_gradient(algorithm, shift,
     groups[0] = replace(groups[0], rollouts=tuple(scored(r, 1.0) for r in groups[0].rollouts))
     packed, whole_parts = [], steps._parts
 
-    def counted(*arguments, skips_idle: bool) -> list[steps.Part]:
-        parts = whole_parts(*arguments, skips_idle=skips_idle)
+    def counted(*arguments, skips_idle: bool, **options) -> list[steps.Part]:
+        parts = whole_parts(*arguments, skips_idle=skips_idle, **options)
         packed.append(sum(len(part.experience) for part in parts))
         return parts
 
     monkeypatch.setattr(steps, "_parts", counted)
     skipping = gradients(policy, groups, monkeypatch, algorithm=algorithm, shift=shift)
     some = packed[-1]
-    monkeypatch.setattr(steps, "_parts", lambda *arguments, skips_idle: counted(*arguments, skips_idle=False))
+    monkeypatch.setattr(steps, "_parts", lambda *arguments, skips_idle, **options: counted(*arguments, skips_idle=False, **options))
     computing = gradients(policy, groups, monkeypatch, algorithm=algorithm, shift=shift)
     has_penalty_in_loss = algorithm.beta != 0 and algorithm.penalty_in == "loss"
     assert some == packed[-1] if has_penalty_in_loss else some < packed[-1]

@@ -11,7 +11,7 @@ A step uses them in this order (`run/step.py`):
         loss_M  = algorithm.surrogate(logp_M, old_M, adv_M, rollout_M)
         loss_M *= algorithm.correction(old_M, sampler_M, rollout_M)      where sampler and learner may differ
         loss_M += beta * algorithm.penalty(logp_M, ref_M)                unless it stands in the reward, as `costs`
-        (weight_M * loss_M).sum().backward()
+        (weight_M * loss_M + imitation's weights * nll).sum().backward()
 
 The field's algorithms by name, sentences over these parts, are in `named.py`.
 """
@@ -25,6 +25,7 @@ from typing import Literal
 
 from saccade.algo.corrections import Correction, TruncatedRatio
 from saccade.algo.credit import Assign
+from saccade.algo.imitation import Imitation
 from saccade.algo.keep import Keep, every_rollout, keep_scored
 from saccade.algo.penalties import Penalty
 from saccade.algo.replay import Replay
@@ -79,6 +80,7 @@ class Algorithm:
                          they are (verl's bypass mode: one pass less, and ratios carry the mismatch)
     refill               ask further samples until the step is full; None takes the step as it comes
     replay               old experience in place of what says nothing; None for none
+    imitation            answers of its own that are imitated as well; None for none
     """
 
     name: str
@@ -96,6 +98,7 @@ class Algorithm:
     ratio_to: Literal["learner", "sampler"] = "learner"
     refill: Refill | None = None
     replay: Replay | None = None
+    imitation: Imitation | None = None
 
     def __post_init__(self) -> None:
         if self.penalty is None and self.beta != 0:

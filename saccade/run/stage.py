@@ -23,6 +23,7 @@ from saccade.core.sample import DataError, Sample, Task
 from saccade.policy.spec import Optimization, Sampling
 from saccade.run.ask import asking
 from saccade.run.memory import Memory
+from saccade.run.revise import Revision, revised
 from saccade.run.seeds import derive, next_indices
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class RL:
     max_unscored_share   more of a step's rollouts without a reward stop the run
     reference            what a KL penalty pulls to: the policy where the "stage" began, or the "base" model without adapters
     sync_every           move the reference towards the policy every so many steps, by `sync_mix`; 0 never
+    revise               answers that are gone on with, and replaced by what became right (algo/rethinking.py); None for none
     """
 
     name: str = "rl"
@@ -108,6 +110,7 @@ class RL:
     reference: Literal["stage", "base"] = "stage"
     sync_every: int = 0
     sync_mix: float = 0.6  # C TRL, every 512 steps
+    revise: Revision | None = None
     was_sampled: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
@@ -141,8 +144,15 @@ class RL:
             )
         if self.curriculum:
             _require_pass_rates(self.name, self.task)
+        if self.revise is not None:
+            over_groups = [term.reward.name for term in self.rewards.terms if term.reward.scope == "group"]
+            if over_groups:
+                raise ValueError(
+                    f"stage {self.name!r} revises answers one by one, but {', '.join(over_groups)} compares siblings; drop one"
+                )
         looks = [(self.algorithm.name, term) for term in sorted(self.algorithm.terms)]
         looks += [("the curriculum", self.curriculum.by)] if self.curriculum else []
+        looks += [("the revision", by)] if (by := getattr(self.revise, "by", None)) else []
         for who, term in looks:
             if term not in self.rewards.names:
                 raise ValueError(
@@ -162,13 +172,14 @@ class RL:
         asked: list[Group] = []
         kept: list[Group] = []
         seconds = {"time/sample": 0.0, "time/score": 0.0}
+        shares: dict[str, float] = {}
         for number in range(most):
             count = self.prompts if refill is None else refill.count(self.prompts, kept=len(kept), asked=len(asked))
-            asked += self._asked(policy, step, count, number=number, seed=seed, memory=memory, seconds=seconds)
+            asked += self._asked(policy, step, count, number=number, seed=seed, memory=memory, seconds=seconds, shares=shares)
             kept = asked if refill is None else self.algorithm.keep(asked)[: self.prompts]
             if len(kept) >= self.prompts:
                 break
-        metrics = {**rollout_metrics(asked, self.rewards), **seconds}
+        metrics = {**rollout_metrics(asked, self.rewards), **seconds, **shares}
         self._learn_pass_rates(asked, memory)
         if metrics["rollout/unscored"] > self.max_unscored_share:
             raise TooManyUnscored(
@@ -181,23 +192,44 @@ class RL:
         return Round(groups=kept, asked=asked, metrics=metrics)
 
     def _asked(
-        self, policy: Policy, step: int, count: int, *, number: int, seed: int, memory: Memory, seconds: dict[str, float]
+        self,
+        policy: Policy,
+        step: int,
+        count: int,
+        *,
+        number: int,
+        seed: int,
+        memory: Memory,
+        seconds: dict[str, float],
+        shares: dict[str, float],
     ) -> list[Group]:
         """Further samples, their rollouts sampled and scored; `number` counts the rounds of this step."""
         progress = step / self.steps
         purpose = "sample" if number == 0 else f"sample {number}"
         start = time.perf_counter()
+        limit = self.sampling.max_tokens if self.limit is None else int(at(self.limit, progress))
+        sampling = replace(self.sampling, max_tokens=limit)
         groups = policy.sample(
             [self.task.samples[i] for i in self._next(count, step, number=number, seed=seed, memory=memory)],
             n=int(at(self.siblings, progress)),
-            sampling=self.sampling if self.limit is None else replace(self.sampling, max_tokens=int(at(self.limit, progress))),
+            sampling=sampling,
             seed=derive(seed, self.name, step, purpose),
         )
         sampled = time.perf_counter()
         ask = asking(policy, seed=derive(seed, self.name, step, f"ask {number}"))
-        groups = self.rewards.score_now(groups, progress=progress, pieces=policy.pieces, ask=ask)
+
+        def score(some: Sequence[Group]) -> list[Group]:
+            return self.rewards.score_now(some, progress=progress, pieces=policy.pieces, ask=ask)
+
+        groups = score(groups)
         seconds["time/sample"] += sampled - start
         seconds["time/score"] += time.perf_counter() - sampled
+        if self.revise is not None:
+            begin = time.perf_counter()
+            purpose = derive(seed, self.name, step, f"revise {number}")
+            groups, found = revised(policy, groups, self.revise, score=score, sampling=sampling, seed=purpose)
+            shares |= found
+            seconds["time/sample"] += time.perf_counter() - begin
         return groups
 
     def _next(self, count: int, step: int, *, number: int, seed: int, memory: Memory) -> list[int]:

@@ -9,7 +9,7 @@
       optimizer_step, once or several times:
       -> weigh      a weight per trained token of the WHOLE step, so that splitting cannot change the answer
       -> pack       whole groups into token streams under a budget
-      -> per pack   log-probs, surrogate, correction, penalty, backward
+      -> per pack   log-probs, surrogate, correction, penalty, imitation, backward
       -> update     clip the gradient, AdamW
 """
 
@@ -24,6 +24,7 @@ from torch import Tensor
 
 from saccade.algo.algorithm import Algorithm
 from saccade.algo.corrections import Correction, touched
+from saccade.algo.imitation import Imitation
 from saccade.algo.surrogates import ratio
 from saccade.algo.weights import Weigh
 from saccade.core.experience import Experience
@@ -41,6 +42,7 @@ class Part:
     experience: tuple[Experience, ...]
     adv_M: Tensor
     weight_M: Tensor
+    imitation_M: Tensor | None = None  # what each token's negative log-prob weighs, where answers are imitated
 
     @property
     def rollout_M(self) -> Tensor:
@@ -105,7 +107,7 @@ def optimizer_step(
     computed and no weight moves. NotFinite, before any weight changes, when a log-prob or the gradient is.
     """
     has_penalty = algorithm.needs_reference and algorithm.penalty_in == "loss" and beta > 0
-    parts = _parts(policy, lessons, algorithm.weigh, skips_idle=not has_penalty)
+    parts = _parts(policy, lessons, algorithm.weigh, skips_idle=not has_penalty, imitation=algorithm.imitation)
     meter = Meter()
     for part in parts:
         ref_M = policy.reference_logprobs(part.pack, temperature=temperature) if has_penalty else None
@@ -123,6 +125,8 @@ def optimizer_step(
                 meter.add("policy/kl", kl_M)
                 loss_M = loss_M + beta * (kl_M * ratio(logp_M, old_M) if algorithm.penalty_by_ratio else kl_M)
             loss = (weight_M * loss_M).sum()
+            if part.imitation_M is not None:
+                loss = loss - (part.imitation_M.to(logp_M) * logp_M).sum()
             loss.backward()
         meter.total("loss/mean", loss)
         meter.add("policy/entropy", now.entropy_M)
@@ -141,6 +145,7 @@ def optimizer_step(
         "learn/packs": len(parts),
         "learn/stream_tokens": sum(len(part.pack) for part in parts),
         "learn/trained_tokens": sum(len(part.pack.target_M) for part in parts),
+        **({"learn/imitated_tokens": sum(int((part.imitation_M > 0).sum()) for part in parts)} if algorithm.imitation else {}),
     }
 
 
@@ -163,27 +168,34 @@ def bundles(lessons: Sequence[Experience]) -> list[list[Experience]]:
     return list(found.values())
 
 
-def _parts(policy: Policy, lessons: Sequence[Experience], weigh: Weigh, *, skips_idle: bool) -> list[Part]:
+def _parts(
+    policy: Policy, lessons: Sequence[Experience], weigh: Weigh, *, skips_idle: bool, imitation: Imitation | None = None
+) -> list[Part]:
     """The step as packs within the policy's token budget, each with its advantages and its share of the step's weights.
 
     Weights are those of the whole step. `skips_idle` leaves out what has no gradient, advantages of 0, after they are known.
     """
     rows = bundles(lessons)
-    lengths = [one.rollout.n_sampled for row in rows for one in row]
-    weights = iter(np.split(weigh(lengths), np.cumsum(lengths)[:-1]))
-    weighted = [[(one, next(weights)) for one in row] for row in rows]
+    in_order = [one for row in rows for one in row]
+    lengths = [one.rollout.n_sampled for one in in_order]
+    weights = np.split(weigh(lengths), np.cumsum(lengths)[:-1])
+    imitated = [0.0] * len(in_order) if imitation is None else imitation.weights(in_order)
+    each = iter(zip(in_order, weights, imitated, strict=True))
+    weighted = [[next(each) for _ in row] for row in rows]
     if skips_idle:
-        weighted = [busy for row in weighted if (busy := [pair for pair in row if pair[0].size > 0])]
-    groups = [Group(sample=row[0][0].rollout.sample, rollouts=tuple(one.rollout for one, _ in row)) for row in weighted]
+        weighted = [busy for row in weighted if (busy := [item for item in row if item[0].size > 0 or item[2] > 0])]
+    groups = [Group(sample=row[0][0].rollout.sample, rollouts=tuple(one.rollout for one, *_ in row)) for row in weighted]
     parts = []
     for pack, members in policy.packs(groups) if groups else ():
         chosen = [weighted[g][i] for g, i in members]
+        own = [np.full(one.rollout.n_sampled, share) for one, _, share in chosen]
         parts.append(
             Part(
                 pack=pack,
-                experience=tuple(one for one, _ in chosen),
-                adv_M=torch.from_numpy(np.concatenate([one.advantage_T for one, _ in chosen])),
-                weight_M=torch.from_numpy(np.concatenate([weight for _, weight in chosen])),
+                experience=tuple(one for one, *_ in chosen),
+                adv_M=torch.from_numpy(np.concatenate([one.advantage_T for one, *_ in chosen])),
+                weight_M=torch.from_numpy(np.concatenate([weight for _, weight, _ in chosen])),
+                imitation_M=None if imitation is None else torch.from_numpy(np.concatenate(own)),
             )
         )
     return parts
