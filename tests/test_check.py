@@ -253,14 +253,15 @@ def test_one_that_waits_is_timed_without_its_company(monkeypatch):
     assert 60 <= median <= worst and ", mostly waiting, a call in the median" in one.what
 
     @reward
-    async def crowded(rollout):  # works for a moment and waits: asked together, each call would take the work of all
-        until = time.process_time() + 0.01
+    async def crowded(rollout):  # works for a moment and waits: asked together, each call would take the work of all, 0.14 s
+        until = time.process_time() + 0.005
         while time.process_time() < until:
             pass
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(0.021)
         return is_right(rollout)
 
-    assert [f.what for f in found(crowded, samples=samples) if f.kind == "slow"] == []
+    monkeypatch.setattr("saccade.run.check.rewards.WAITING", 0.1)
+    assert [f.what for f in found(crowded, samples=[sample(i) for i in range(24)]) if f.kind == "slow"] == []
 
 
 def test_a_random_one_is_named():

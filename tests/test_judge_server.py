@@ -414,7 +414,7 @@ def test_a_rate_limit_beyond_all_patience_fails_at_once(serve):
     server = serve(sending(Sent(429, "slow down", {"Retry-After": "3600"})))
     begin = time.monotonic()
     assert "HTTP 429: slow down and asks for 3600 s; it has 10 s in all" in failure(server.judge())
-    assert time.monotonic() - begin < 2 and len(server.bodies) == 1
+    assert time.monotonic() - begin < 5 and len(server.bodies) == 1
 
 
 @pytest.mark.parametrize(("said", "shown"), [("1e308", "1e+308"), ("inf", "inf"), ("86400", "86400")])
@@ -434,7 +434,7 @@ def test_a_slow_server_costs_its_time_limit_and_no_more(serve):
     server = serve(lambda body, n: "late" if free.wait(20) else "")
     begin = time.monotonic()
     assert "did not answer within 0.2 s (asked 2 times)" in failure(server.judge(seconds=0.2, tries=2))
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 5
     free.set()
     assert len(server.bodies) == 2
 
@@ -444,7 +444,7 @@ def test_patience_ends_a_request_too(serve):
     server = serve(lambda body, n: sending(Sent(500, "busy"))(body, n) if n == 0 else "late" if free.wait(20) else "")
     begin = time.monotonic()
     said = failure(server.judge(seconds=10.0, patience=0.5))
-    assert "did not answer within" in said and said.endswith("it has 0.5 s in all") and time.monotonic() - begin < 2
+    assert "did not answer within" in said and said.endswith("it has 0.5 s in all") and time.monotonic() - begin < 5
     free.set()
 
 
@@ -466,7 +466,7 @@ def test_a_server_that_drips_is_slow_too():
         begin = time.monotonic()
         try:
             assert "did not answer within 0.5 s" in failure(judge)
-            assert time.monotonic() - begin < 2
+            assert time.monotonic() - begin < 5
         finally:
             stop.set()
             thread.join()
@@ -541,7 +541,7 @@ def test_a_dead_judge_costs_a_step_little(serve):
     judge = server.judge(seconds=0.3, patience=5.0, tries=3, concurrency=16)
     begin = time.monotonic()
     found = ask(judge, *(question(f"{i}") for i in range(300)))
-    assert time.monotonic() - begin < 4
+    assert time.monotonic() - begin < 10
     assert all(isinstance(one, JudgeFailed) for one in found) and len(server.bodies) <= 3 * 24
     assert "is down: " in str(found[-1]) and "did not answer within 0.3 s" in str(found[-1])
     free.set()
