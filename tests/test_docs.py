@@ -59,7 +59,7 @@ def test_every_metric_is_documented_and_every_documented_metric_is_written(tmp_p
     )
     recipe = replace(
         recipe,
-        stages=(sft, replace(rl, algorithm=everything, rewards=weighted((accuracy, 1.0)), siblings=4, revise=ForcedRethinking())),
+        stages=(sft, replace(rl, algorithm=everything, rewards=weighted((accuracy, 1.0)), siblings=4, revise=ForcedRethinking(tokens=4, shortest=1))),
         evaluations=(replace(val, blanks=True, triggers=("I see",)), *others),
     )
     with RunFolder.start(tmp_path / "run") as folder:

@@ -43,8 +43,9 @@ def group(*answers: Rollout) -> Group:
 
 
 def begun(groups, *, seed: int = 0, **options) -> list[Begun]:
-    numbers = {"share": 1.0, "longest": None, **options}
-    return ForcedRethinking(**numbers).begun(groups, write=write, pieces=pieces, random=np.random.default_rng(seed))
+    limit = options.pop("limit", 5000)
+    rethink = ForcedRethinking(**{"share": 1.0, **options})
+    return rethink.begun(groups, limit=limit, write=write, pieces=pieces, random=np.random.default_rng(seed))
 
 
 def text_of(one: Begun) -> str:
@@ -70,6 +71,8 @@ def test_the_end_goes_and_the_forced_words_were_not_sampled():
         ("<think>One.</think> <answer>2</answer>", "<think>One.</think> "),
         ("\\boxed{2}", "\\boxed{2}"),
         ("One, two.", "One, two."),
+        ("So \\boxed{3}. Wait, no. It is \\boxed{4}.", "So "),
+        ("The cat must wait here. So \\boxed{3}", "The cat must wait here. So "),
         ("\u0130\u0130 One. Answer: 2", "\u0130\u0130 One. "),
     ],
 )
@@ -125,8 +128,8 @@ def gone_on(one: Begun, added: str, is_right: bool | None, *, stop: Stop = Stop.
 
 def test_only_what_became_right_is_kept_in_its_own_place():
     groups = [group(*(answer(f"{i}", False) for i in range(4))), group(answer("a", True), answer("b", False))]
-    rethink = ForcedRethinking(share=1.0, shortest=3, longest=None)
-    asked = rethink.begun(groups, write=write, pieces=pieces, random=np.random.default_rng(0))
+    rethink = ForcedRethinking(share=1.0, shortest=3)
+    asked = rethink.begun(groups, limit=5000, write=write, pieces=pieces, random=np.random.default_rng(0))
     assert [(one.group, one.sibling) for one in asked] == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (1, 1)]
     after = [
         gone_on(asked[0], "no good", False), gone_on(asked[1], "now it is", True), gone_on(asked[2], "ab", True),
@@ -143,14 +146,51 @@ def test_only_what_became_right_is_kept_in_its_own_place():
 
 def test_of_one_sample_only_so_many_and_none_that_waits_for_ever():
     groups = [group(*(answer(f"{i}", False) for i in range(4)))]
-    rethink = ForcedRethinking(share=1.0, shortest=1, longest=None, most=2, waits=2)
-    asked = rethink.begun(groups, write=write, pieces=pieces, random=np.random.default_rng(0))
+    rethink = ForcedRethinking(share=1.0, shortest=1, most=2, waits=2)
+    asked = rethink.begun(groups, limit=5000, write=write, pieces=pieces, random=np.random.default_rng(0))
     words = [" wait wait wait", " fine", " fine", " fine"]
     found = rethink.accepted(groups, asked, [gone_on(one, word, True) for one, word in zip(asked, words)])
     assert [r.reward for r in found[0].rollouts] == [0.0, 1.0, 1.0, 0.0]
 
 
-@pytest.mark.parametrize("numbers", [{"share": 1.5}, {"cut": -0.1}, {"tokens": 0}, {"most": 0}, {"waits": 0}])
+def test_an_answer_and_what_is_added_stay_within_the_limit():
+    groups = [group(answer("x" * 29, False), answer("x" * 31, False))]  # 30 and 32 tokens with their ends
+    trigger = len(CORRECTION)
+    assert [one.sibling for one in begun(groups, tokens=40, cut=0.0, limit=40 + 31 + trigger)] == [0]
+    assert [one.sibling for one in begun(groups, tokens=40, cut=0.0, limit=40 + 32 + trigger)] == [0, 1]
+    assert begun(groups, tokens=40, cut=0.0, limit=40) == []
+
+
+def test_a_cut_within_a_token_loses_no_text():
+    """Tokens of several characters, and a character of several tokens: what the cut would lose is forced with the words."""
+    words = {1: "It is 12", 2: ".\n\nSo ", 3: "\\boxed{3}", 4: "\u00e9", 5: "", 6: ". Wait"}
+
+    def pieces(token_T) -> list[str]:
+        return [words.get(token, "") if token != 4 or 5 in token_T else "\ufffd" for token in token_T]
+
+    def begun_of(*token_T: int) -> Begun:
+        one = answer("", False)
+        n = len(token_T) + 1
+        one = replace(one, token_T=(*token_T, END), logp_T=(-1.0,) * n, is_sampled_T=(True,) * n)
+        rethink = ForcedRethinking(share=1.0, cut=1.0)
+        (found,) = rethink.begun([group(one)], limit=5000, write=write, pieces=pieces, random=np.random.default_rng(0))
+        return found
+
+    found = begun_of(1, 2, 3)
+    assert found.rollout.token_T[:1] == (1,) and "".join(map(chr, found.rollout.token_T[1:])).startswith(".\n\nWait")
+    assert found.rollout.is_sampled_T[:2] == (True, False)
+    found = begun_of(1, 4, 5, 6)
+    assert found.rollout.token_T[:3] == (1, 4, 5) and "".join(map(chr, found.rollout.token_T[3:])).startswith(". \n\nWait")
+
+
+def test_one_that_another_reward_cannot_score_keeps_the_old_answer():
+    groups = [group(answer("a", False))]
+    rethink = ForcedRethinking(share=1.0, shortest=1)
+    asked = rethink.begun(groups, limit=5000, write=write, pieces=pieces, random=np.random.default_rng(0))
+    assert rethink.accepted(groups, asked, [replace(gone_on(asked[0], " fine", True), reward=None)]) == groups
+
+
+@pytest.mark.parametrize("numbers", [{"share": 1.5}, {"cut": -0.1}, {"tokens": 0}, {"most": 0}, {"waits": 0}, {"longest": 0}, {"tokens": 20}])
 def test_impossible_numbers_are_refused(numbers):
     with pytest.raises(ValueError, match="forced rethinking"):
         ForcedRethinking(**numbers)
@@ -170,29 +210,37 @@ def test_the_policy_goes_on_and_what_is_kept_is_scored():
     samples = micro().stages[1].task.samples[:2]
     rewards = weighted((accuracy, 1.0))
     sampling = Sampling(max_tokens=60)
+    room = Sampling(max_tokens=200)
     groups = rewards.score_now(policy.sample(samples, n=4, sampling=sampling, seed=0))
     ended = sum(r.stop is Stop.EOS for g in groups for r in g.rollouts)
     assert ended >= 3
-    rethink = ForcedRethinking(share=1.0, shortest=1, longest=None, tokens=60, most=3)
-    found, shares = revised(policy, groups, rethink, score=rewards.score_now, sampling=sampling, seed=1)
-    assert shares["rollout/revision_tries"] == ended / 8 and shares["rollout/revised"] > 0
+    rethink = ForcedRethinking(share=1.0, shortest=1, tokens=60, most=3)
+    found, tried = revised(policy, groups, rethink, score=rewards.score_now, sampling=room, seed=1)
+    assert tried.n_tries == ended and tried.n_replaced > 0
     kept = [(old, new) for a, b in zip(groups, found) for old, new in zip(a.rollouts, b.rollouts) if old is not new]
-    assert len(kept) == round(8 * shares["rollout/revised"])
+    assert len(kept) == tried.n_replaced
     for old, new in kept:
         assert (old.reward, new.reward) == (0.0, 1.0) and new.sample is old.sample and not all(new.is_sampled_T)
         n = new.is_sampled_T.index(False)
         assert new.token_T[:n] == old.token_T[:n] and "Wait" in new.text
-    again, _ = revised(policy, groups, rethink, score=rewards.score_now, sampling=sampling, seed=1)
+    again, _ = revised(policy, groups, rethink, score=rewards.score_now, sampling=room, seed=1)
     assert again == found
 
 
 def test_a_stage_revises_its_rounds_and_says_how_much():
-    stage = micro("stages.1.siblings=4", "stages.1.sampling.max_tokens=60").stages[1]
-    rethink = ForcedRethinking(share=1.0, shortest=1, longest=None, tokens=40)
+    stage = micro("stages.1.siblings=4", "stages.1.sampling.max_tokens=120").stages[1]
+    rethink = ForcedRethinking(share=1.0, shortest=1, tokens=40)
     stage = replace(stage, rewards=weighted((accuracy, 1.0)), revise=rethink)
     made = stage.round(TransformersPolicy.load(ModelSpec()), 0, seed=0, memory=Memory())
     assert made.metrics["rollout/revision_tries"] > 0 and made.metrics["rollout/revised"] > 0
     assert made.metrics["reward/mean"] == pytest.approx(made.metrics["rollout/revised"])
+    assert made.metrics["reward/first"] == 0.0
+
+
+def test_what_is_added_must_fit_the_stage():
+    stage = micro("stages.1.sampling.max_tokens=60").stages[1]
+    with pytest.raises(ValueError, match="adds up to 60 tokens to an answer that may have 60 in all"):
+        replace(stage, rewards=weighted((accuracy, 1.0)), revise=ForcedRethinking(tokens=60))
 
 
 def test_rewards_that_compare_siblings_cannot_be_revised():
@@ -200,4 +248,4 @@ def test_rewards_that_compare_siblings_cannot_be_revised():
     with pytest.raises(ValueError, match="revises answers one by one, but length compares siblings"):
         replace(micro().stages[1], rewards=weighted((accuracy, 1.0), (over_groups, 1.0)), revise=ForcedRethinking())
     with pytest.raises(ValueError, match="the revision looks at the reward 'correct'; have: accuracy"):
-        replace(micro().stages[1], rewards=weighted((accuracy, 1.0)), revise=ForcedRethinking(by="correct"))
+        replace(micro().stages[1], rewards=weighted((accuracy, 1.0)), revise=ForcedRethinking(by="correct", tokens=4, shortest=1))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from saccade.core.picture import Picture
-from saccade.core.rollout import Group, Score
+from saccade.core.rollout import Group, Rollout, Score
 
 
 def rollout_rows(
@@ -38,11 +38,18 @@ def rollout_rows(
                 "target": plain(sample.target),
                 "text": rollout.text,
                 "tokens": rollout.n_sampled,
+                **_forced(rollout),
                 "stop": str(rollout.stop),
                 "reward": plain(rollout.reward),
                 "scores": {name: _score(score) for name, score in rollout.scores.items()},
                 "advantage": None if advantage is None else plain(float(advantage)),
             }
+
+
+def _forced(rollout: Rollout) -> dict[str, int]:
+    """How many tokens of the answer the policy did not sample, where there are such."""
+    n = len(rollout.token_T) - rollout.n_sampled
+    return {"forced_tokens": n} if n else {}
 
 
 def _score(score: Score) -> dict[str, Any]:

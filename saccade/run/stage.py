@@ -43,6 +43,27 @@ class Round:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(kw_only=True)
+class _Tally:
+    """What a step of RL adds up over its rounds: seconds, the answers as they were first, and how many were revised."""
+
+    sampling: float = 0.0
+    scoring: float = 0.0
+    first: list[Group] = field(default_factory=list)
+    n_tries: int = 0
+    n_replaced: int = 0
+
+    def revision(self) -> dict[str, float]:
+        """The metrics of a stage that revises."""
+        rewards = [reward for group in self.first for reward in group.rewards]
+        known = [reward for reward in rewards if reward is not None]
+        return {
+            "reward/first": fmean(known) if known else 0.0,
+            "rollout/revision_tries": self.n_tries / len(rewards),
+            "rollout/revised": self.n_replaced / len(rewards),
+        }
+
+
 @dataclass(frozen=True, kw_only=True)
 class SFT:
     """Supervised fine-tuning on the samples' own solutions: `batch` samples a step."""
@@ -91,7 +112,7 @@ class RL:
     max_unscored_share   more of a step's rollouts without a reward stop the run
     reference            what a KL penalty pulls to: the policy where the "stage" began, or the "base" model without adapters
     sync_every           move the reference towards the policy every so many steps, by `sync_mix`; 0 never
-    revise               answers that are gone on with, and replaced by what became right (algo/rethinking.py); None for none
+    revise               answers that are gone on with, and replaced by what is right then (algo/rethinking.py); None for none
     """
 
     name: str = "rl"
@@ -150,6 +171,12 @@ class RL:
                 raise ValueError(
                     f"stage {self.name!r} revises answers one by one, but {', '.join(over_groups)} compares siblings; drop one"
                 )
+            least = min(values_of(self.sampling.max_tokens if self.limit is None else self.limit))
+            if self.revise.tokens >= least:
+                raise ValueError(
+                    f"stage {self.name!r} adds up to {self.revise.tokens} tokens to an answer that may have {least:g} in all; lower "
+                    "the revision's tokens, or raise the limit"
+                )
         looks = [(self.algorithm.name, term) for term in sorted(self.algorithm.terms)]
         looks += [("the curriculum", self.curriculum.by)] if self.curriculum else []
         looks += [("the revision", by)] if (by := getattr(self.revise, "by", None)) else []
@@ -171,16 +198,17 @@ class RL:
         most = 1 if refill is None else refill.rounds
         asked: list[Group] = []
         kept: list[Group] = []
-        seconds = {"time/sample": 0.0, "time/score": 0.0}
-        shares: dict[str, float] = {}
+        tally = _Tally()
         for number in range(most):
             count = self.prompts if refill is None else refill.count(self.prompts, kept=len(kept), asked=len(asked))
-            asked += self._asked(policy, step, count, number=number, seed=seed, memory=memory, seconds=seconds, shares=shares)
+            asked += self._asked(policy, step, count, number=number, seed=seed, memory=memory, tally=tally)
             kept = asked if refill is None else self.algorithm.keep(asked)[: self.prompts]
             if len(kept) >= self.prompts:
                 break
-        metrics = {**rollout_metrics(asked, self.rewards), **seconds, **shares}
-        self._learn_pass_rates(asked, memory)
+        metrics = {**rollout_metrics(asked, self.rewards), "time/sample": tally.sampling, "time/score": tally.scoring}
+        if self.revise is not None:
+            metrics |= tally.revision()
+        self._learn_pass_rates(tally.first, memory)
         if metrics["rollout/unscored"] > self.max_unscored_share:
             raise TooManyUnscored(
                 f"{metrics['rollout/unscored']:.0%} of the rollouts of step {step} have no reward, at most "
@@ -200,13 +228,12 @@ class RL:
         number: int,
         seed: int,
         memory: Memory,
-        seconds: dict[str, float],
-        shares: dict[str, float],
+        tally: _Tally,
     ) -> list[Group]:
-        """Further samples, their rollouts sampled and scored; `number` counts the rounds of this step."""
+        """Further samples, their rollouts sampled, scored and revised; `number` counts the rounds of this step."""
         progress = step / self.steps
         purpose = "sample" if number == 0 else f"sample {number}"
-        start = time.perf_counter()
+        begin = time.perf_counter()
         limit = self.sampling.max_tokens if self.limit is None else int(at(self.limit, progress))
         sampling = replace(self.sampling, max_tokens=limit)
         groups = policy.sample(
@@ -215,21 +242,22 @@ class RL:
             sampling=sampling,
             seed=derive(seed, self.name, step, purpose),
         )
-        sampled = time.perf_counter()
         ask = asking(policy, seed=derive(seed, self.name, step, f"ask {number}"))
 
         def score(some: Sequence[Group]) -> list[Group]:
-            return self.rewards.score_now(some, progress=progress, pieces=policy.pieces, ask=ask)
+            start = time.perf_counter()
+            scored = self.rewards.score_now(some, progress=progress, pieces=policy.pieces, ask=ask)
+            tally.scoring += time.perf_counter() - start
+            return scored
 
+        before = tally.scoring
         groups = score(groups)
-        seconds["time/sample"] += sampled - start
-        seconds["time/score"] += time.perf_counter() - sampled
+        tally.first += groups
         if self.revise is not None:
-            begin = time.perf_counter()
-            purpose = derive(seed, self.name, step, f"revise {number}")
-            groups, found = revised(policy, groups, self.revise, score=score, sampling=sampling, seed=purpose)
-            shares |= found
-            seconds["time/sample"] += time.perf_counter() - begin
+            revising = derive(seed, self.name, step, f"revise {number}")
+            groups, tried = revised(policy, groups, self.revise, score=score, sampling=sampling, seed=revising)
+            tally.n_tries, tally.n_replaced = tally.n_tries + tried.n_tries, tally.n_replaced + tried.n_replaced
+        tally.sampling += time.perf_counter() - begin - (tally.scoring - before)
         return groups
 
     def _next(self, count: int, step: int, *, number: int, seed: int, memory: Memory) -> list[int]:

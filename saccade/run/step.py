@@ -125,10 +125,12 @@ def optimizer_step(
                 meter.add("policy/kl", kl_M)
                 loss_M = loss_M + beta * (kl_M * ratio(logp_M, old_M) if algorithm.penalty_by_ratio else kl_M)
             loss = (weight_M * loss_M).sum()
+            meter.total("loss/mean", loss)
             if part.imitation_M is not None:
-                loss = loss - (part.imitation_M.to(logp_M) * logp_M).sum()
+                imitation = -(part.imitation_M.to(logp_M) * logp_M).sum()
+                meter.total("loss/imitation", imitation)
+                loss = loss + imitation
             loss.backward()
-        meter.total("loss/mean", loss)
         meter.add("policy/entropy", now.entropy_M)
         meter.add("policy/logp", logp_M)
         meter.ratios(logp_M.detach(), old_M)

@@ -187,7 +187,7 @@ def accuracy() -> Reward:
     changed="the box is required, what was cut off stays at -0.1, a letter must be chosen",
     example=Example(text="6 * 7 is 41. Wait, it is 42: \\boxed{42}.", target="\\boxed{42}"),
 )
-def shaped(*, as_released: bool = False) -> Reward:
-    """The code's reward, named "accuracy" as it stands in its place."""
+def shaped(*, as_released: bool = False, name: str = "shaped") -> Reward:
+    """The code's reward. Forced rethinking asks `accuracy`, so give that a weight of 0 beside it."""
     function = Shaped(is_right=released_is_right, needs_box=False, lifts_invalid=True) if as_released else Shaped()
-    return Reward(name="accuracy", function=function, best=BONUS)
+    return Reward(name=name, function=function, best=BONUS)
