@@ -187,6 +187,7 @@ def test_rollout_lines_say_what_happened(folder):
         "target": {"x1": 1, "y1": 2, "x2": 3, "y2": "inf", "frame": "unit"},
         "text": hostile,
         "tokens": 2,
+        "forced_tokens": 1,
         "stop": "eos",
         "reward": 1.0,
         "scores": {"accuracy": {"value": 1.0, "why": "why"}},
