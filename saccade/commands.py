@@ -87,8 +87,6 @@ def check(options: argparse.Namespace) -> int:
         raise UsageError(f"--json {options.json}: there is no folder {options.json.resolve().parent}")
     if options.json is not None and options.json.is_dir():
         raise UsageError(f"--json {options.json} is a folder; name a file")
-    if options.data is not None and not options.data.exists():
-        raise UsageError(f"--data {options.data} does not exist")
     silence_progress_bars()
     begin = time.perf_counter()
     request = _request(options)
@@ -210,6 +208,8 @@ def _refuse(options: argparse.Namespace, flags: dict[str, str], *, why: str, exc
 
 def _request(options: argparse.Namespace) -> dict[str, Any]:
     """What was asked for, as plain values that a run folder can remember."""
+    if options.data and not options.data.exists():
+        raise UsageError(f"--data {options.data} does not exist")
     return {
         "recipe": str(Path(options.recipe).resolve()) if catalog.is_file(options.recipe) else options.recipe,
         "model": _model(options.model),

@@ -28,7 +28,8 @@ from saccade.data.detection.annotation import Outline, Raw, number, shortened
 from saccade.data.detection.pictures import Seen, existing, shown
 from saccade.data.detection.rows import TOLERANCE, Row, faulty, guarded, part_of, row, unique
 from saccade.data.detection.stream import pieces
-from saccade.data.detection.writing import checked, fresh, hold_inside, plain, put
+from saccade.data.detection.writing import checked, hold_inside, plain, put
+from saccade.data.fresh import fresh
 
 NEEDS = "COCO: a .json file with images, annotations and categories, in the folder or in annotations/"
 _HEAD = 1 << 16  # O characters in which a COCO file shows one of its lists

@@ -22,7 +22,8 @@ from saccade.core.sample import DataError
 from saccade.data.detection.annotation import Raw, number, text_of
 from saccade.data.detection.pictures import Seen, existing, shown
 from saccade.data.detection.rows import TOLERANCE, Row, guarded, row, unique
-from saccade.data.detection.writing import checked, fresh, hold_inside, plain, put
+from saccade.data.detection.writing import checked, hold_inside, plain, put
+from saccade.data.fresh import fresh
 
 NEEDS = "DeepPCB: a list.txt, trainval.txt or test.txt of lines 'a.jpg a.txt'"
 TYPES = {1: "open", 2: "short", 3: "mousebite", 4: "spur", 5: "copper", 6: "pin-hole"}  # the data set's own numbers

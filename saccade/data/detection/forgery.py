@@ -24,7 +24,8 @@ from saccade.core.sample import DataError
 from saccade.data.detection.annotation import Raw, number, shortened, text_of
 from saccade.data.detection.pictures import Seen, existing, shown
 from saccade.data.detection.rows import TOLERANCE, Row, guarded, row, unique
-from saccade.data.detection.writing import checked, fresh, hold_inside, plain, put
+from saccade.data.detection.writing import checked, hold_inside, plain, put
+from saccade.data.fresh import fresh
 
 NEEDS = "forgeries: a list.jsonl with image, label, type, mask and bbox"
 _COLUMNS = ("image", "label", "type", "mask", "bbox")

@@ -23,7 +23,8 @@ from saccade.core.sample import DataError
 from saccade.data.detection.annotation import number, text_of
 from saccade.data.detection.pictures import Seen, Shelf, existing, shown
 from saccade.data.detection.rows import TOLERANCE, Row, faulty, guarded, placed_points, row, unique
-from saccade.data.detection.writing import checked, fresh, plain, put
+from saccade.data.detection.writing import checked, plain, put
+from saccade.data.fresh import fresh
 
 NEEDS = "points: .csv files with the columns x,y in csv/, pictures in images_rgb/ or images/"
 _PICTURE_FOLDERS = ("images_rgb", "images")

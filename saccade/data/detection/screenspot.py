@@ -24,7 +24,8 @@ from saccade.core.sample import DataError
 from saccade.data.detection.annotation import Raw, number, shortened, text_of
 from saccade.data.detection.pictures import Seen, existing, shown
 from saccade.data.detection.rows import TOLERANCE, Row, guarded, row, unique
-from saccade.data.detection.writing import checked, fresh, hold_inside, plain, put
+from saccade.data.detection.writing import checked, hold_inside, plain, put
+from saccade.data.fresh import fresh
 
 NEEDS = "ScreenSpot: a .json list of records with img_filename, instruction and bbox"
 _PICTURE_FOLDERS = ("images", "screenspot_imgs", "imgs", ".")

@@ -26,7 +26,8 @@ from saccade.core.sample import DataError
 from saccade.data.detection.annotation import FLAGS, Raw, number, text_of
 from saccade.data.detection.pictures import Seen, Shelf, Shown, counterparts, existing, files_below, shown
 from saccade.data.detection.rows import TOLERANCE, Row, faulty, guarded, id_of, row, unique
-from saccade.data.detection.writing import checked, fresh, hold_inside, plain, put
+from saccade.data.detection.writing import checked, hold_inside, plain, put
+from saccade.data.fresh import fresh
 
 NEEDS = "VOC: .xml files in Annotations/ or beside their pictures"
 _XML_FOLDERS = ("annotations", "xmls")

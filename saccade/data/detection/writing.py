@@ -1,4 +1,4 @@
-"""What the writers share: a fresh folder that is complete or absent, pictures put in their places, and refusals.
+"""What the writers share: pictures put in their places, and refusals.
 
 Rows for a writer are rows as the readers give them; "image" may hold `Picture`s beside paths (what a miniature draws). A
 file is copied byte for byte, a Picture in memory is saved as PNG. What a format has no field for is refused, not dropped.
@@ -6,11 +6,9 @@ file is copied byte for byte, a Picture in memory is saved as PNG. What a format
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +18,6 @@ from saccade.data.detection.annotation import Annotation
 from saccade.data.detection.pictures import Seen, Shown, shown
 
 _ID = re.compile(r"(?!.*(?:^|/)\.{1,2}(?:/|$))[^\\:*?\"<>|\x00-\x1f/]+(?:/[^\\:*?\"<>|\x00-\x1f/]+)*")
-
-
-@contextlib.contextmanager
-def fresh(folder: Path | str) -> Iterator[Path]:
-    """A folder to write into, moved to its place when all went well. DataError if something is there already."""
-    folder = Path(folder)
-    if folder.exists():
-        raise DataError(f"{folder} exists already; remove it or name another folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        beside.chmod(0o755)
-        yield beside
-        beside.rename(folder)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
 
 
 def put(image: str | Path | Picture, stem: Path) -> Shown:

@@ -22,8 +22,9 @@ from typing import Any
 from saccade.core.sample import DataError
 from saccade.data.detection.annotation import Raw, number, shortened, text_of
 from saccade.data.detection.pictures import Seen, counterparts, existing, files_below, is_picture, shown
-from saccade.data.detection.rows import TOLERANCE, Row, faulty, guarded, id_of, part_of, row, unique
-from saccade.data.detection.writing import checked, fresh, hold_inside, put
+from saccade.data.detection.rows import TOLERANCE, Row, faulty, guarded, id_of, row, unique
+from saccade.data.detection.writing import checked, hold_inside, put
+from saccade.data.fresh import fresh
 
 NEEDS = "YOLO: .txt files in labels/ or beside their pictures, and class names in data.yaml or classes.txt"
 # A line as only YOLO has it: others write pixels.

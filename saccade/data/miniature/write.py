@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +18,7 @@ import numpy as np
 import PIL.Image
 
 from saccade.core.sample import DataError
+from saccade.data.fresh import fresh
 from saccade.data.miniature import digits, geometry, solids
 from saccade.data.miniature.puzzle import Puzzle
 
@@ -55,29 +54,19 @@ def write_reason_rft(folder: Path | str, *, seed: int = 0, n_train: int = 1000, 
     It is written beside its place and moved there when complete, so a torn data set never stands under its name.
     DataError if something is there already.
     """
-    folder = Path(folder)
-    if folder.exists():
-        raise DataError(f"{folder} exists already; remove it or name another folder")
     if n_train < 1 or n_test < 1:
         raise DataError(f"n_train and n_test must be at least 1, got {n_train} and {n_test}")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        fresh.chmod(0o755)
+    with fresh(folder) as beside:
         taken: set[bytes] = set()
         for split, files, n in (("train", TRAIN, n_train), ("test", TEST, n_test)):
-            (fresh / f"{split}_jsons").mkdir()
-            (fresh / "images" / f"{split}_images").mkdir(parents=True)
+            (beside / f"{split}_jsons").mkdir()
+            (beside / "images" / f"{split}_images").mkdir(parents=True)
             for name, (stem, maker) in files.items():
                 rng = np.random.default_rng([seed, *name.encode()])
-                rows = [_row(fresh, split, f"{stem}-{number:05d}", maker, rng, taken) for number in range(n)]
+                rows = [_row(beside, split, f"{stem}-{number:05d}", maker, rng, taken) for number in range(n)]
                 text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
-                (fresh / f"{split}_jsons" / f"{name}.json").write_text(text, encoding="utf-8")
-        fresh.rename(folder)
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
-    return folder
+                (beside / f"{split}_jsons" / f"{name}.json").write_text(text, encoding="utf-8")
+    return Path(folder)
 
 
 def _row(folder: Path, split: str, row_id: str, maker: Maker, rng: np.random.Generator, taken: set[bytes]) -> dict:
