@@ -72,6 +72,12 @@ def _own(path: Path) -> ModuleType:
     return found
 
 
+def default_model(name: str) -> str:
+    """The model that a recipe trains when none is named."""
+    default = inspect.signature(module(name).recipe).parameters["model"].default
+    return default if isinstance(default, str) else "tiny"
+
+
 def algorithms() -> dict[str, str]:
     """{name: first line of its docstring} of every algorithm."""
     tree = ast.parse((Path(__file__).parent / "algo" / "named.py").read_text())  # importing it would import torch

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import saccade.catalog as catalog
+from saccade.policy.embedded import EMBEDDED
 
 
 class UsageError(ValueError):
@@ -212,7 +213,7 @@ def _request(options: argparse.Namespace) -> dict[str, Any]:
         raise UsageError(f"--data {options.data} does not exist")
     return {
         "recipe": str(Path(options.recipe).resolve()) if catalog.is_file(options.recipe) else options.recipe,
-        "model": _model(options.model),
+        "model": _model(options),
         "data": str(options.data.resolve()) if options.data else None,
         "options": options.options,
         "algorithm": options.algorithm,
@@ -234,11 +235,10 @@ def _remembered(path: Path) -> dict[str, Any]:
     return request
 
 
-def _model(name: str | None) -> str:
-    """A name as it stands; a folder by its whole path, so that a run resumes from anywhere."""
-    if name is None or name == "tiny":
-        return "tiny"
-    return str(Path(name).resolve()) if Path(name).is_dir() else name
+def _model(options: argparse.Namespace) -> str:
+    """A name as it stands, the recipe's own where none is given; a folder by its whole path, so that a run resumes from anywhere."""
+    name = options.model or catalog.default_model(options.recipe)
+    return str(Path(name).resolve()) if name not in EMBEDDED and Path(name).is_dir() else name
 
 
 def _recipe(request: dict[str, Any]) -> Any:

@@ -53,6 +53,7 @@ def test_every_metric_is_documented_and_every_documented_metric_is_written(tmp_p
     recipe = micro("stages.0.steps=1", "stages.1.steps=6")
     sft, rl = recipe.stages
     val, *others = recipe.evaluations
+    val = replace(val, totals=(lambda rollouts: {"n": len(rollouts)},))
     everything = replace(
         grpo(beta=0.1), refill=Refill(rounds=1), replay=SelectiveReplay(), correct_own_sampler=True, correction=TruncatedRatio(),
         imitation=Imitation(chosen=lambda one: one.size > 0),

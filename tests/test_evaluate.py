@@ -74,6 +74,19 @@ def test_picture_gain_by_hand():
     assert policy.asked == [(ids, 1, 0.0, 3), (ids, 2, 0.7, 3), (tuple(f"{name} (blank)" for name in ids), 1, 0.7, 3)]
 
 
+def test_totals_see_all_greedy_answers_in_the_order_of_the_samples():
+    def seen(rollouts):
+        assert [rollout.sample.id for rollout in rollouts] == ["red", "both", "grey", "words"]
+        return {"rightness": sum(right.function(rollout) for rollout in rollouts), "n": len(rollouts)}
+
+    evaluation = Evaluation(name="val", task=TASK, score=right, attempts=2, totals=(seen,))
+    found = measure(Painter(), evaluation, seed=3).metrics
+    assert found["eval/val/total/n"] == 4
+    assert found["eval/val/total/rightness"] == 4 * found["eval/val/greedy"]
+    with pytest.raises(ValueError, match="name a figure twice: rightness, n, rightness, n"):
+        measure(Painter(), replace(evaluation, totals=(seen, seen)), seed=3)
+
+
 def test_blanked_pictures_are_grey_and_of_the_same_size():
     parts = ("a", picture("red", (6, 4)), "b", picture("blue", (3, 9)))
     whole = Sample(id="s", messages=(Message("user", parts), Message("user", (picture("lime"), "c"))), target=1)

@@ -126,6 +126,13 @@ class Picture:
         image.convert("RGB").save(buffer, "PNG", compress_level=1)
         return cls(data=buffer.getvalue())
 
+    @classmethod
+    def encoded(cls, data: bytes) -> Picture:
+        """The picture in an encoded file's bytes, decoded once now. PictureError if it is bad."""
+        picture = cls(data=data)
+        picture.sha  # noqa: B018  decodes
+        return picture
+
     @property
     def name(self) -> str:
         """What a person would call it: the file, or the start of its hash."""

@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.utils import logging
 
 from saccade.policy import attention
-from saccade.policy.embedded import TINY
+from saccade.policy.embedded import EMBEDDED
 from saccade.policy.families import VISION_TOKEN, Family, UnsupportedModel, family_of
 from saccade.policy.spec import ModelSpec
 
@@ -61,7 +61,7 @@ _CANNOT_LOAD = (OSError, ValueError, ImportError, SafetensorError)
 
 def _path(spec: ModelSpec) -> str:
     """Where the checkpoint is. UnsupportedModel for adapters alone."""
-    path = str(TINY) if spec.path == "tiny" else spec.path
+    path = str(EMBEDDED.get(spec.path, spec.path))
     if Path(path, "adapter_config.json").exists():
         raise UnsupportedModel(f"{path} is an adapter, not a whole model; `saccade export` its run, or give the base model")
     return path

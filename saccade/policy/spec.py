@@ -21,7 +21,7 @@ class LoRA:
 class ModelSpec:
     """Which checkpoint, and how it is held and trained.
 
-    path                    a Hugging Face checkpoint folder or hub name; "tiny" is the embedded model
+    path                    a Hugging Face checkpoint folder or hub name; "tiny" and "tiny-grounding" are embedded models
     dtype                   "float32", "bfloat16" (trained weights stay float32, frozen ones and all compute are bfloat16),
                             or "float64"
     lora                    None trains the weights themselves

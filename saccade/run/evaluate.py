@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from saccade.core.blank import blanked
 from saccade.core.reward import Reward, Rewards, Term
-from saccade.core.rollout import Group
+from saccade.core.rollout import Group, Rollout
 from saccade.core.sample import Sample, Task
 from saccade.policy.spec import Sampling
 from saccade.run.ask import asking
@@ -20,12 +20,17 @@ if TYPE_CHECKING:
     from saccade.policy.protocol import Policy
 
 
+# Figures of a whole set, such as a detector's mAP, from its greedy rollouts in the order of the samples.
+Totals = Callable[[Sequence[Rollout]], Mapping[str, float]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """A held-out set and how to score it.
 
     `score` is the figure of merit, 0 to 1; None (unscorable) counts as wrong. `shares` are further rewards whose means
-    are reported beside it. `attempts` answers are sampled for each sample at `temperature`, and one is greedy.
+    are reported beside it. `totals` are functions of all greedy answers to named figures that are no mean over samples, such as
+    the mAP of a detection set. `attempts` answers are sampled for each sample at `temperature`, and one is greedy.
     `is_shifted` says that the set is out of distribution on purpose. `selects` marks the set by which the best checkpoint
     is chosen: it should then hold samples that no other evaluation reports.
 
@@ -39,6 +44,7 @@ class Evaluation:
     task: Task
     score: Reward
     shares: tuple[Reward, ...] = ()
+    totals: tuple[Totals, ...] = ()
     attempts: int = 1
     temperature: float = 1.0
     max_tokens: int = 128
@@ -100,7 +106,7 @@ def measure(policy: Policy, evaluation: Evaluation, *, seed: int) -> Measured:
     greedy_scores = tuple(_values(group, evaluation.score.name)[0] for group in greedy)
     sampled_scores = tuple(_values(group, evaluation.score.name) for group in sampled)
     found = {"greedy": fmean(greedy_scores), "sampled": fmean(map(fmean, sampled_scores))}
-    found |= _of_answers(evaluation, sampled) | _pass_rates(sampled_scores)
+    found |= _of_answers(evaluation, sampled) | _pass_rates(sampled_scores) | _of_the_set(evaluation, greedy)
     if evaluation.blanks:
         found |= _without_pictures(policy, evaluation, samples, score=found["sampled"], seed=seed)
     if evaluation.triggers:
@@ -117,6 +123,15 @@ def _of_answers(evaluation: Evaluation, sampled: Sequence[Group]) -> dict[str, f
         "truncated": fmean(r.is_truncated for g in sampled for r in g.rollouts),
         **{share.name: fmean(v for g in sampled for v in _values(g, share.name)) for share in evaluation.shares},
     }
+
+
+def _of_the_set(evaluation: Evaluation, greedy: Sequence[Group]) -> dict[str, float]:
+    """What the totals say, under total/."""
+    rollouts = [rollout for group in greedy for rollout in group.rollouts]
+    figures = [pair for total in evaluation.totals for pair in total(rollouts).items()]
+    if len(figures) > len(dict(figures)):
+        raise ValueError(f"the totals of evaluation {evaluation.name!r} name a figure twice: {', '.join(name for name, _ in figures)}")
+    return {f"total/{name}": float(value) for name, value in figures}
 
 
 def _pass_rates(sampled: Sequence[Sequence[float]]) -> dict[str, float]:

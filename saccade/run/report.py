@@ -12,6 +12,7 @@ from saccade.run.table import Estimate, Row, print_table
 
 
 FIXED = ("greedy", "sampled", "tokens", "truncated")  # an evaluation's metrics that are not further shares
+TOTAL = "total/"  # what begins the name of a figure of the whole set
 ENTROPIES = ("critical_tokens", "critical_entropy", "after_critical_entropy", "entropy")  # nats, but for the first
 
 
@@ -36,6 +37,9 @@ def _print_tables(chosen: str, reported: dict[str, Any]) -> None:
         print_table([_row(name + "*" * found["is_shifted"], found, mode) for name, found in reported.items()])
     print("\nOf the sampled answers, in %, before > after")
     print("\n".join(_share_lines(reported)))
+    if lines := _total_lines(reported):
+        print("\nOf each set as a whole, greedy answers, before > after")
+        print("\n".join(lines))
     if lines := _entropy_lines(reported):
         print("\nEntropy of the sampled answers, in nats, before > after")
         print("\n".join(lines))
@@ -50,6 +54,7 @@ def print_measured(found: Measured) -> None:
     )
     name = found.evaluation.name
     probes = {key: found.metrics.get(f"eval/{name}/{key}") for key in ("picture_gain", "critical_entropy")}
+    probes |= {_name(key).removeprefix(TOTAL): value for key, value in found.metrics.items() if _name(key).startswith(TOTAL)}
     more = "".join(f"  {key} {value:.3f}" for key, value in probes.items() if value is not None)
     print(f"{name:24} n {len(found.greedy):5}  {figures}{more}")
 
@@ -75,6 +80,19 @@ def _share_lines(reported: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _total_lines(reported: dict[str, Any]) -> list[str]:
+    """A line per set with figures of the whole set, such as mAP."""
+    width = max(map(len, reported)) + 1
+    lines = []
+    for name, found in reported.items():
+        before, after = found["before"]["metrics"], found["after"]["metrics"]
+        keys = [key for key in before if _name(key).startswith(TOTAL)]
+        cells = [f"{_name(key).removeprefix(TOTAL)} {before[key]:.3f} > {after[key]:.3f}" for key in keys]
+        if cells:
+            lines.append(f"{name + '*' * found['is_shifted']:{width}}  " + "   ".join(cells))
+    return lines
+
+
 def _entropy_lines(reported: dict[str, Any]) -> list[str]:
     """A line per set with triggers; a figure that one of the moments has not is -."""
     width = max(map(len, reported)) + 1
@@ -94,7 +112,7 @@ def _figure(value: float | None) -> str:
 
 def _is_share(name: str) -> bool:
     is_entropy = name in ENTROPIES or name.startswith("critical_entropy/")
-    return name not in FIXED and not is_entropy and not name.startswith("pass@")
+    return name not in FIXED and not is_entropy and not name.startswith(("pass@", TOTAL))
 
 
 def _name(key: str) -> str:

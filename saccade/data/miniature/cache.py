@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from saccade.core.sample import DataError
-from saccade.data.miniature.write import write_reason_rft
-
-WRITERS = {"reason_rft": write_reason_rft}
 
 
-def miniature(name: str, **options: int) -> Path:
-    """The folder of an embedded data set in its published format, written on first use.
+def miniature(name: str, write: Callable[..., Path], **options: int) -> Path:
+    """The folder of an embedded data set in its published format, made by `write(folder, **options)` on first use.
 
     It lies under $SACCADE_CACHE, or ~/.cache/saccade, in a folder named by its options and by the code that draws it, so
     that a changed generator never meets old pictures.
     """
-    if name not in WRITERS:
-        raise DataError(f"there is no embedded data set {name!r}; have: {', '.join(WRITERS)}")
     root = Path(os.environ.get("SACCADE_CACHE") or Path.home() / ".cache" / "saccade")
     digest = hashlib.sha256(repr(sorted(options.items())).encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
@@ -27,7 +23,7 @@ def miniature(name: str, **options: int) -> Path:
     folder = root / "data" / f"{name}-{digest.hexdigest()[:12]}"
     if not folder.exists():
         try:
-            WRITERS[name](folder, **options)
+            write(folder, **options)
         except (DataError, OSError) as error:
             if not folder.exists():  # else another process was faster
                 why = getattr(error, "strerror", None) or error

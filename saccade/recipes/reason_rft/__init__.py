@@ -37,7 +37,9 @@ from saccade.core.reward import Rewards, reward, weighted
 from saccade.core.rollout import Rollout
 from saccade.core.sample import DataError, Sample, Task
 from saccade.data.miniature.cache import miniature
+from saccade.data.miniature.write import write_reason_rft
 from saccade.data.reason_rft import files, read
+from saccade.policy.embedded import EMBEDDED
 from saccade.policy.spec import LoRA, ModelSpec, Optimization, Sampling
 from saccade.recipes.reason_rft.prompts import ask
 from saccade.rewards.papers.reason_rft import (
@@ -145,8 +147,8 @@ def recipe(
     `spatial` is what a partly right call earns, `terms` adds the optional reasoning-step and length rewards, and
     `lora` trains adapters of that rank instead of all weights (0).
     """
-    numbers = MINIATURE if model == "tiny" else PAPER
-    folder = miniature("reason_rft") if data is None else Path(data)
+    numbers = MINIATURE if model in EMBEDDED else PAPER
+    folder = miniature("reason_rft", write_reason_rft) if data is None else Path(data)
     tasks = _tasks(folder, task)
     read_in = {name: _task(folder, name, "train") for name in tasks}
     bad_rows = tuple(row for name in tasks for row in read_in[name].bad_rows)
@@ -203,7 +205,7 @@ def reasons(rollout: Rollout) -> bool:
 
 def _model(path: str, rank: int) -> ModelSpec:
     lora = LoRA(rank=rank, alpha=2.0 * rank) if rank else None  # O the paper trains all weights
-    if path == "tiny":
+    if path in EMBEDDED:
         return ModelSpec(path=path, lora=lora, learn_tokens=16384)
     return ModelSpec(path=path, lora=lora, dtype="bfloat16", gradient_checkpointing=True, max_pixels=480_000)  # C max_pixels
 
