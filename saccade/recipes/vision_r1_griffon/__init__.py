@@ -1,0 +1,1 @@
+"""Vision-R1 (Griffon); the recipe follows."""
