@@ -87,7 +87,10 @@ class Sampling:
 
 @dataclass(frozen=True, kw_only=True)
 class Optimization:
-    """AdamW and its schedule. `lr` is the peak; the schedule runs from warm-up to the end of the stage."""
+    """AdamW and its schedule. `lr` is the peak; the schedule runs from warm-up to the end of the stage.
+
+    `floor` is the share of the peak that linear and cosine fall to: 0.5 ends a cosine at half of it.
+    """
 
     lr: float
     schedule: Literal["constant", "linear", "cosine"] = "constant"
@@ -97,13 +100,14 @@ class Optimization:
     eps: float = 1e-8
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
+    floor: float = 0.0
 
     def __post_init__(self) -> None:
         is_sound = 0 <= self.lr < math.inf and self.warmup_steps >= 0 and 0 <= self.beta1 < 1 and 0 <= self.beta2 < 1
-        if not (is_sound and self.eps > 0 and self.weight_decay >= 0 and self.max_grad_norm > 0):
+        if not (is_sound and self.eps > 0 and self.weight_decay >= 0 and self.max_grad_norm > 0 and 0 <= self.floor <= 1):
             raise ValueError(
                 "optimization needs a finite lr >= 0, warmup_steps >= 0, beta1 and beta2 from 0 to below 1, eps > 0, "
-                f"weight_decay >= 0 and max_grad_norm > 0, got {self}"
+                f"weight_decay >= 0, max_grad_norm > 0 and floor from 0 to 1, got {self}"
             )
 
     def lr_at(self, step: int, *, total: int) -> float:
@@ -115,6 +119,7 @@ class Optimization:
             case "constant":
                 return self.lr
             case "linear":
-                return self.lr * (1 - done)
+                left = 1 - done
             case "cosine":
-                return self.lr * 0.5 * (1 + math.cos(math.pi * done))
+                left = 0.5 * (1 + math.cos(math.pi * done))
+        return self.lr * (self.floor + (1 - self.floor) * left)
