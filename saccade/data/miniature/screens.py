@@ -7,18 +7,31 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL.Image
-import PIL.ImageDraw
+import pyarrow
 
-from saccade.data.miniature.puzzle import SIDE
+from saccade.data import parquet
 from saccade.data.miniature.solids import COLORS
 
-KINDS = ("button", "box", "list", "check", "tab")
+SHIPPED = Path(__file__).with_name("screens.parquet")
+_BOX = pyarrow.list_(pyarrow.int16(), 4)
+SCHEMA = pyarrow.schema([
+    ("id", pyarrow.string()),
+    ("split", pyarrow.string()),
+    ("platform", pyarrow.string()),
+    ("has_dialog", pyarrow.bool_()),
+    ("image", pyarrow.binary()),
+    ("widgets", pyarrow.list_(pyarrow.struct([("color", pyarrow.string()), ("kind", pyarrow.string()), ("box", _BOX)]))),
+])  # fmt: skip
+COMMANDS = {"widget": 0.56, "look": 0.12, "scroll": 0.11, "back": 0.07, "home": 0.07, "delete": 0.07}  # shares of them
 Gold = dict[str, Any]
 
 
@@ -38,13 +51,39 @@ class Widget:
 
 @dataclass(frozen=True, kw_only=True)
 class Screen:
-    """A screenshot and what can be acted on in it. `has_dialog`: a window in front must be closed first."""
+    """A screenshot (its PNG file) and what can be acted on in it. `has_dialog`: a window in front must be closed first."""
 
     id: str
+    split: str
     platform: str
-    picture: np.ndarray
+    png: bytes
     widgets: tuple[Widget, ...]
     has_dialog: bool = False
+
+    @property
+    def picture(self) -> np.ndarray:
+        """Its pixels, uint8 [SIDE, SIDE, 3]."""
+        return np.asarray(PIL.Image.open(io.BytesIO(self.png)).convert("RGB"))
+
+
+@cache
+def screens(split: str, path: Path = SHIPPED) -> tuple[Screen, ...]:
+    """The screens of a split ("train", "test", "shifted") of a file that scripts/make_screens.py wrote."""
+    found = tuple(
+        Screen(
+            id=row["id"],
+            split=row["split"],
+            platform=row["platform"],
+            png=row["image"],
+            widgets=tuple(Widget(w["color"], w["kind"], tuple(w["box"])) for w in row["widgets"]),
+            has_dialog=row["has_dialog"],
+        )
+        for row in parquet.rows(path)
+        if row["split"] == split
+    )
+    if not found:
+        raise ValueError(f"split is {split!r}; have: train, test, shifted")
+    return found
 
 
 def lesson(
@@ -56,22 +95,26 @@ def lesson(
     type or select or the direction to scroll, else None; level "high" (a command of several steps, any action) or "low"
     (find and click).
     """
-    screen = _stand_in(rng) if pool is None else pool[int(rng.integers(len(pool)))]
+    pool = screens(split) if pool is None else pool
     level = level or ("low" if rng.random() < 0.4 else "high")
+    screen = _any(rng, pool)
+    while level == "low" and screen.has_dialog:
+        screen = _any(rng, pool)
     if level == "low":
         widget = _any(rng, screen.widgets)
         return screen.picture, f"Click the {widget.name}.", "None", _gold("click", widget, level="low")
     command, steps = _command(rng, screen)
     if screen.has_dialog:
         steps = [("close/delete", _gold("close/delete"))]
-    at = int(rng.integers(len(steps)))
+    shares = np.array([0.4 if gold["action"] == "complete" else 1.0 for _, gold in steps])  # else a third were "complete"
+    at = int(rng.choice(len(steps), p=shares / shares.sum()))
     history = ", ".join(said for said, _ in steps[:at]) or "None"
     return screen.picture, command, history, steps[at][1]
 
 
 def _command(rng: np.random.Generator, screen: Screen) -> tuple[str, list[tuple[str, Gold]]]:
     """A command that the screen allows, and its steps: what the history calls each, and its gold."""
-    task = str(rng.choice(["widget", "widget", "widget", "look", "scroll", "back", "home", "delete"]))
+    task = str(rng.choice(list(COMMANDS), p=list(COMMANDS.values())))
     match task:
         case "widget":
             widget = _any(rng, screen.widgets)
@@ -113,21 +156,3 @@ def _gold(action: str, widget: Widget | None = None, *, text: str | None = None,
 
 def _any(rng: np.random.Generator, things: Sequence[Any]) -> Any:
     return things[int(rng.integers(len(things)))]
-
-
-def _stand_in(rng: np.random.Generator) -> Screen:
-    """A drawn screen, until the rendered ones are here."""
-    n = int(rng.integers(2, 6))
-    image = PIL.Image.new("RGB", (SIDE, SIDE), tuple(int(v) for v in rng.integers(225, 256, size=3)))
-    pen = PIL.ImageDraw.Draw(image)
-    boxes: list[tuple[int, int, int, int]] = []
-    while len(boxes) < n:
-        w, h = int(rng.integers(24, 46)), int(rng.integers(15, 22))
-        x, y = int(rng.integers(2, SIDE - w - 2)), int(rng.integers(12, SIDE - h - 2))
-        if all(x + w + 2 < a or c + 2 < x or y + h + 2 < b or d + 2 < y for a, b, c, d in boxes):
-            boxes.append((x, y, x + w, y + h))
-    widgets = []
-    for color, box in zip(rng.permutation(list(COLORS))[:n].tolist(), boxes, strict=True):
-        pen.rounded_rectangle((box[0], box[1], box[2] - 1, box[3] - 1), 4, fill=COLORS[color], outline=(90, 90, 90))
-        widgets.append(Widget(color, str(rng.choice(KINDS)), box))
-    return Screen(id="drawn", platform="drawn", picture=np.asarray(image), widgets=tuple(widgets))
