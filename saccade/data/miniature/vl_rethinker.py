@@ -1,0 +1,161 @@
+"""Writes a miniature of ViRL39K, VL-Rethinker's data, in its published format (saccade/data/vl_rethinker.py).
+
+    folder/39Krelease.parquet      sums of pictured digits, figures with lengths, sums in words alone; no pass rates, as none were measured
+    folder/eval/*.parquet          the same three, and pictures of more digits than training shows
+    folder/warm_up.parquet         worked, guessed and mistaken solutions, which the published data has not
+    folder/images/*.png
+
+Same seed, same bytes. Train and test show disjoint handwritten digits and share no picture and no question in words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pyarrow
+
+from saccade.core.sample import DataError
+from saccade.data import parquet
+from saccade.data.fresh import fresh
+from saccade.data.miniature import digits, geometry
+from saccade.data.miniature.puzzle import Puzzle
+from saccade.data.vl_rethinker import MARK
+
+Maker = Callable[[np.random.Generator, str], Puzzle]
+TEXT, TEXTS = pyarrow.string(), pyarrow.list_(pyarrow.string())
+SCHEMA = pyarrow.schema(
+    [("qid", TEXT), ("question", TEXT), ("image", TEXTS), ("answer", TEXT), ("category", TEXT), ("source", TEXT)]
+)
+WARM_UP = SCHEMA.append(pyarrow.field("attempt", TEXT)).append(pyarrow.field("solution", TEXT))
+# Shares of the warm-up: worked and right; the answer at once; a mistake, and the right solution after it.  # O
+STYLES = {"worked": 0.3, "guessed": 0.4, "mended": 0.3}
+
+
+def words(rng: np.random.Generator, pool: str) -> Puzzle:
+    """A sum of two to eight numbers below ten, without a picture. `pool` "test" asks for sums that "train" never does."""
+    while True:
+        numbers = rng.integers(0, 10, size=int(rng.integers(2, 9))).tolist()
+        problem = f"What is the sum of {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}?"
+        is_for_tests = hashlib.sha256(problem.encode()).digest()[0] % 5 == 0
+        if is_for_tests == (pool == "test"):
+            break
+    thought = digits.running_sum(numbers)
+    return Puzzle(pictures=(), problem=problem, thought=thought, answer=str(sum(numbers)), truth={"digits": numbers, "left_out": None})
+
+
+# What draws one problem of each benchmark, its category, and how often training asks it.  # O
+MAKERS: dict[str, tuple[Maker, str, float]] = {
+    "digits": (lambda rng, pool: digits.counting(rng, digits.scans(pool)), "arithmetic", 0.5),
+    "figures": (lambda rng, pool: geometry.structure(rng), "geometry", 0.25),
+    "words": (words, "arithmetic", 0.25),
+    "more": (lambda rng, pool: digits.counting(rng, digits.scans(pool), least=9, most=11), "arithmetic", 0.0),
+}
+
+
+def write_vl_rethinker(
+    folder: Path | str, *, seed: int = 0, n_train: int = 1600, n_test: int = 150, n_warm_up: int = 1600
+) -> Path:
+    """The folder, freshly written with `n_train` training rows, `n_test` of each benchmark and `n_warm_up` solutions.
+
+    DataError if something is there already.
+    """
+    if min(n_train, n_test, n_warm_up) < 1:
+        raise DataError(f"n_train, n_test and n_warm_up must be at least 1, got {n_train}, {n_test} and {n_warm_up}")
+    with fresh(folder) as beside:
+        (beside / "images").mkdir()
+        (beside / "eval").mkdir()
+        drawing = _Drawing(beside)
+        rng = np.random.default_rng([seed, 0])
+        parquet.write(beside / "39Krelease.parquet", drawing.rows(rng, "train", _mixed(rng, n_train)), schema=SCHEMA)
+        for number, name in enumerate(MAKERS, start=2):
+            rows = drawing.rows(np.random.default_rng([seed, number]), "test", [name] * n_test)
+            parquet.write(beside / "eval" / f"{name}.parquet", rows, schema=SCHEMA)
+        rng = np.random.default_rng([seed, 1])
+        parquet.write(beside / "warm_up.parquet", drawing.rows(rng, "warm_up", _mixed(rng, n_warm_up)), schema=WARM_UP)
+    return Path(folder)
+
+
+def _mixed(rng: np.random.Generator, n: int) -> list[str]:
+    """Names of benchmarks in the shares of training."""
+    shares = [share for *_, share in MAKERS.values()]
+    return [str(name) for name in rng.choice(list(MAKERS), size=n, p=shares)]
+
+
+class _Drawing:
+    """Draws the rows of a data set, of which no two show the same picture."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._taken: set[bytes] = set()
+
+    def rows(self, rng: np.random.Generator, split: str, names: list[str]) -> list[dict]:
+        """One row for each name of a benchmark."""
+        return [self._row(rng, split, name, number) for number, name in enumerate(names)]
+
+    def _row(self, rng: np.random.Generator, split: str, name: str, number: int) -> dict:
+        make, category, _ = MAKERS[name]
+        puzzle = make(rng, "test" if split == "test" else "train")
+        while (print_ := _fingerprint(puzzle)) in self._taken:
+            puzzle = make(rng, "test" if split == "test" else "train")
+        if puzzle.pictures:  # sums in words repeat in training
+            self._taken.add(print_)
+        qid = f"{name}-{'' if split == 'train' else split + '-'}{number:05d}"
+        paths = [f"images/{qid}.png"] * len(puzzle.pictures)
+        for path, picture in zip(paths, puzzle.pictures, strict=True):
+            PIL.Image.fromarray(picture).save(self._folder / path, compress_level=1)
+        plain = {
+            "qid": qid,
+            "question": MARK * len(paths) + puzzle.problem,
+            "image": paths,
+            "answer": _box(puzzle.answer),
+            "category": category,
+            "source": f"saccade/{name}",
+        }
+        return plain | _solved(rng, puzzle) if split == "warm_up" else plain
+
+
+def _fingerprint(puzzle: Puzzle) -> bytes:
+    return hashlib.sha256(b"".join(picture.tobytes() for picture in puzzle.pictures) or puzzle.problem.encode()).digest()
+
+
+def _box(answer: str) -> str:
+    return rf"\boxed{{{answer}}}"
+
+
+def _solved(rng: np.random.Generator, puzzle: Puzzle) -> dict[str, str | None]:
+    """A solution in one of the styles, and the mistaken attempt before it, where there is one."""
+    worked = f"{puzzle.thought} {_box(puzzle.answer)}"
+    match str(rng.choice(list(STYLES), p=list(STYLES.values()))):
+        case "worked":
+            return {"attempt": None, "solution": worked}
+        case "guessed":
+            return {"attempt": None, "solution": _box(puzzle.answer)}
+        case _:
+            thought, answer = mistaken(rng, puzzle)
+            is_worked = rng.random() < 0.5
+            return {"attempt": f"{thought} {_box(answer)}" if is_worked else _box(answer), "solution": worked}
+
+
+def mistaken(rng: np.random.Generator, puzzle: Puzzle) -> tuple[str, str]:
+    """The reasoning and the answer of someone who misread one number: never the right answer."""
+    truth = puzzle.truth
+    if "digits" in truth:
+        numbers = _misread([number for number in truth["digits"] if number != truth["left_out"]], rng, range(10))
+        return digits.running_sum(numbers), str(sum(numbers))
+    lengths = _misread(list(truth["lengths"]), rng, range(2, 10))
+    thought, value = geometry.work_out(truth["shape"], truth["asked"], lengths)
+    if puzzle.answer not in geometry.LETTERS:
+        return thought, value
+    answer = str(rng.choice([letter for letter in geometry.LETTERS if letter != puzzle.answer]))
+    return f"{thought} is {answer}", answer
+
+
+def _misread(numbers: list[int], rng: np.random.Generator, possible: range) -> list[int]:
+    """The numbers with one of them off by one or two."""
+    which = int(rng.integers(len(numbers)))
+    near = [n for n in possible if abs(n - numbers[which]) in (1, 2)]
+    return [*numbers[:which], int(rng.choice(near)), *numbers[which + 1 :]]

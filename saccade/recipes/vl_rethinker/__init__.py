@@ -1,0 +1,325 @@
+"""VL-Rethinker: replay what can still teach, and make the model think twice.
+
+Wang et al. 2025, "VL-Rethinker: Incentivizing Self-Reflection of Vision-Language Models with Reinforcement Learning", arXiv 2504.08837.
+GRPO starves as a policy improves: more and more groups are all right or all wrong and have no advantage. Selective Sample Replay
+(SSR) fills their places with earlier answers, the likelier the larger their advantage (stage 1). Then finished answers are gone
+on with after a forced word of doubt, and what is right in the end is learned and imitated (stage 2, forced rethinking).
+
+    saccade train vl_rethinker                                    the embedded tiny model on the embedded miniature
+    saccade train vl_rethinker --with variant=grpo                control arm: neither replay nor rethinking
+    saccade train vl_rethinker --model Qwen/Qwen2.5-VL-7B-Instruct --data ViRL39K
+
+Variants are the paper's ablation: `full`, `no_forced` (SSR, nothing forced), `filter` (in place of SSR the informative answers are
+repeated), `grpo`. All have the same stages, prompts and steps. What SSR and forced rethinking are stands in `saccade/algo/replay.py`
+and `saccade/algo/rethinking.py`, the rewards in `saccade/rewards/papers/vl_rethinker.py`, the format in `saccade/data/vl_rethinker.py`.
+
+Departs:
+- SSR is on. In the released HEAD a default argument switches it off, whatever the script asks for (`ssr=released` is what the code
+  would do if it did not).
+- What came of a forced answer is held to that answer by its place. The released code attaches rewards of other answers.
+- Forced words are read and not learned, and what is imitated is what the policy sampled. The original learns the words, too.
+- Sampling draws from the whole distribution, after forced words as well. The original has top_p 0.95 and top_k 40, and 0.9 as
+  temperature after forced words, and takes log-probs of the whole distribution.
+- Means over tokens are over an update. The original's are over a micro-batch; and it clips a micro-batch's loss above 10 to nothing.
+- A question of text alone has no picture. The original sends a dummy through the vision tower.
+- Prompts are not cut at 2,048 tokens.
+- The miniature's model has never seen a box or a "Wait", so a short SFT (`warm-up`) teaches both forms, with guesses and mistakes
+  among them. The paper has no such stage.
+
+Sources of numbers: P paper, C released code, I inferred, O ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from saccade.algo.advantages import mean_only
+from saccade.algo.algorithm import Algorithm
+from saccade.algo.credit import WithinGroup
+from saccade.algo.imitation import Imitation
+from saccade.algo.named import grpo
+from saccade.algo.replay import ReleasedReplay, RepeatedNonzero, Replay, SelectiveReplay, paper_replay
+from saccade.algo.rethinking import ForcedRethinking
+from saccade.algo.weights import token_mean
+from saccade.core.reward import Rewards, weighted
+from saccade.core.sample import DataError, Sample, Task
+from saccade.data.miniature.cache import miniature
+from saccade.data.miniature.vl_rethinker import write_vl_rethinker
+from saccade.data.vl_rethinker import files, passable, read
+from saccade.policy.embedded import EMBEDDED
+from saccade.policy.spec import ModelSpec, Optimization, Sampling
+from saccade.recipes.vl_rethinker.prompts import ask, ask_again, ask_with_solution
+from saccade.recipes.vl_rethinker.shares import mends, spoils, waits
+from saccade.rewards.papers.vl_rethinker import accuracy, shaped
+from saccade.run.choice import Highest
+from saccade.run.evaluate import Evaluation
+from saccade.run.recipe import Claim, Recipe
+from saccade.run.stage import RL, SFT, Stage
+
+Variant = Literal["full", "no_forced", "filter", "grpo"]
+RewardName = Literal["paper", "code"]
+Memory = Literal["paper", "capped", "released"]
+SHIFTED = ("more",)  # O benchmarks of the miniature that are out of distribution on purpose
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numbers:
+    """What differs between the paper's scale and the miniature's."""
+
+    prompts: int
+    siblings: int
+    updates: int
+    epochs: float
+    max_steps: int | None
+    clear_every: int
+    optimization: Optimization
+    warmup_share: float
+    sampling: Sampling
+    rethinking: ForcedRethinking
+    held_out: int
+    attempts: int
+    eval_temperature: float
+    checkpoint_every: int
+    warm_up_steps: int = 0  # O the paper has no SFT
+    warm_up_batch: int = 32  # O
+    warm_up: Optimization = Optimization(lr=3e-4, schedule="linear")  # O
+
+
+PAPER = Numbers(
+    prompts=1024,  # P queries of an episode
+    siblings=8,  # P
+    updates=16,  # P of 512 answers each
+    epochs=3,  # P at most, each stage
+    max_steps=None,
+    clear_every=1,  # P after an episode, which is one step here
+    optimization=Optimization(lr=1e-6, schedule="cosine", floor=0.5, beta2=0.95),  # C
+    warmup_share=0.03,  # C
+    sampling=Sampling(temperature=1.0, max_tokens=2048),  # C
+    rethinking=ForcedRethinking(),  # C
+    held_out=500,  # O rows that choose the checkpoint
+    attempts=1,  # O
+    eval_temperature=0.6,  # C
+    checkpoint_every=10,  # O
+)
+MINIATURE = Numbers(
+    prompts=16,  # O
+    siblings=8,  # P
+    updates=1,  # O
+    epochs=3,  # P
+    max_steps=40,  # O each stage
+    clear_every=8,  # O
+    optimization=Optimization(lr=5e-5, schedule="cosine", floor=0.5, beta2=0.95),  # O the rate, C its course
+    warmup_share=0.03,  # C
+    sampling=Sampling(temperature=1.0, max_tokens=160),  # O
+    rethinking=ForcedRethinking(tokens=64, shortest=5),  # O a box alone is enough, C the rest
+    held_out=100,  # O
+    attempts=2,  # O
+    eval_temperature=1.0,  # O
+    checkpoint_every=20,  # O
+    warm_up_steps=100,  # O
+)
+
+
+def recipe(
+    *,
+    model: str = "tiny",
+    data: str | Path | None = None,
+    variant: Variant = "full",
+    reward: RewardName = "paper",
+    ssr: Memory = "paper",
+    imitation: float = 0.05,
+    pass_rate: str = "7B",
+    seed: int = 0,
+) -> Recipe:
+    """VL-Rethinker with the paper's numbers, or the miniature's for the embedded model.
+
+    `data` is a folder in the published format (saccade/data/vl_rethinker.py); None writes the embedded miniature. `reward` is right
+    or wrong as the paper says, or the code's scheme, which pays for one or two words of doubt. `ssr` is the paper's, the same with
+    our importance cap, or the released code's. `imitation` weighs the SFT term on rethinking that succeeded (0 for none).
+    Training keeps the rows whose pass rate in the column naming `pass_rate` is above 0, where the data has such columns.
+    """
+    numbers = MINIATURE if model in EMBEDDED else PAPER
+    folder = miniature("vl_rethinker", write_vl_rethinker) if data is None else Path(data)
+    rows = passable(read(folder, "train"), pass_rate)
+    plain, again = (Task.from_rows(rows, asking, name=name, split="train") for asking, name in ((ask, "reason"), (ask_again, "rethink")))
+    n_held = max(1, min(numbers.held_out, len(again) // 5))  # O
+    held = list(again)[-n_held:]
+    kept = [replace(task, samples=_unlike(held, task.samples[:-n_held])) for task in (plain, again)]
+    stages = _stages(variant, kept, numbers, _rewards(reward), _replay(variant, ssr, numbers), imitation)
+    if numbers.warm_up_steps and "warm_up" in files(folder):
+        stages = (_warm_up(folder, held, numbers), *stages)
+    return Recipe(
+        name="vl_rethinker" if variant == "full" else f"vl_rethinker-{variant}",
+        about=ABOUT[variant],
+        model=_model(model),
+        stages=stages,
+        evaluations=(
+            _evaluation("val", Task(name="val", split="train", samples=tuple(held)), numbers, selects=True),
+            *_reported(folder, numbers),
+        ),
+        claims=CLAIMS,
+        checkpoint_every=numbers.checkpoint_every,
+        choose=Highest("eval/val/sampled"),  # P the mean reward on held-out rows
+        seed=seed,
+        gold_answer=gold_answer_in_doubt if reward == "code" else gold_answer,
+    )
+
+
+ABOUT: dict[Variant, str] = {
+    "full": "replay what can still teach, and make the model think twice: SSR, then forced rethinking",
+    "no_forced": "control arm: SSR in both stages, nothing forced",
+    "filter": "control arm: informative answers repeated in place of SSR, nothing forced",
+    "grpo": "control arm: GRPO alone",
+}
+CLAIMS = (
+    Claim(
+        text="7B, MathVision / MathVista / MathVerse: full 32.3 / 74.9 / 54.2, without forced rethinking 29.8 / 72.4 / 53.2, Filter "
+        "28.5 / 72.0 / 50.0, plain GRPO 26.0 / 70.9 / 51.4",
+        source="P ablation; specs/vl_rethinker.md 6.8",
+    ),
+    Claim(
+        text="72B: the share of queries that teach anything falls from about 40 % to below 20 % in 256 steps of GRPO",
+        source="P; specs/vl_rethinker.md 6.8",
+    ),
+)
+
+
+def gold_answer(sample: Sample) -> str:
+    """The text that deserves full marks."""
+    return f"So it is {sample.target}."
+
+
+def gold_answer_in_doubt(sample: Sample) -> str:
+    """The same with the one word of doubt that the code's reward pays for."""
+    return f"Let me see. Wait, let me look again. So it is {sample.target}."
+
+
+def _model(path: str) -> ModelSpec:
+    if path in EMBEDDED:
+        return ModelSpec(path=path, learn_tokens=16384)
+    # C 256 to 1,280 image tokens a picture
+    return ModelSpec(path=path, dtype="bfloat16", gradient_checkpointing=True, min_pixels=200_704, max_pixels=1_003_520)
+
+
+def _rewards(name: RewardName) -> Rewards:
+    match name:
+        case "paper":
+            return weighted((accuracy(), 1.0))  # P
+        case "code":
+            return weighted((shaped(), 1.0), (accuracy(), 0.0))  # C; the second is what forced rethinking goes by
+    raise DataError(f"reward is {name!r}; have: paper, code")
+
+
+def _replay(variant: Variant, ssr: Memory, numbers: Numbers) -> Replay | None:
+    if variant == "grpo":
+        return None
+    if variant == "filter":
+        return RepeatedNonzero()
+    match ssr:
+        case "paper":
+            return paper_replay(clear_every=numbers.clear_every)
+        case "capped":
+            return SelectiveReplay(clear_every=numbers.clear_every)
+        case "released":
+            return ReleasedReplay()
+    raise DataError(f"ssr is {ssr!r}; have: paper, capped, released")
+
+
+def _algorithm(replay: Replay | None, imitation: Imitation | None) -> Algorithm:
+    """GRPO without division by the group's std, clipped higher above, mean over tokens, without KL."""
+    return replace(
+        grpo(low=0.2, high=0.35, beta=0.0),  # C clip, KL
+        name="vl_rethinker",
+        credit=WithinGroup(mean_only),  # C the paper's formula divides by the std, its text does not
+        weigh=token_mean,  # C
+        replay=replay,
+        imitation=imitation,
+    )
+
+
+def _stages(
+    variant: Variant, tasks: Sequence[Task], numbers: Numbers, rewards: Rewards, replay: Replay | None, imitation: float
+) -> tuple[Stage, ...]:
+    """Both stages of RL; the second alone forces and imitates, and only in the full system."""
+    if variant not in ABOUT:
+        raise DataError(f"variant is {variant!r}; have: {', '.join(ABOUT)}")
+    forces = variant == "full"
+    imitates = Imitation(weight=imitation) if forces and imitation else None
+    return (
+        _rl("reason", tasks[0], numbers, rewards, _algorithm(replay, None), None),
+        _rl("rethink", tasks[1], numbers, rewards, _algorithm(replay, imitates), numbers.rethinking if forces else None),
+    )
+
+
+def _rl(
+    name: str, task: Task, numbers: Numbers, rewards: Rewards, algorithm: Algorithm, revise: ForcedRethinking | None
+) -> RL:
+    prompts = min(numbers.prompts, len(task))
+    steps = max(1, round(len(task) * numbers.epochs / prompts))
+    steps = min(steps, numbers.max_steps or steps)
+    return RL(
+        name=name,
+        task=task,
+        rewards=rewards,
+        algorithm=algorithm,
+        steps=steps,
+        prompts=prompts,
+        siblings=numbers.siblings,
+        updates_per_rollout=min(numbers.updates, prompts),
+        sampling=numbers.sampling,
+        optimization=replace(numbers.optimization, warmup_steps=round(steps * numbers.warmup_share)),
+        revise=revise,
+    )
+
+
+def _warm_up(folder: Path, held: Sequence[Sample], numbers: Numbers) -> SFT:
+    rows = list(enumerate(read(folder, "warm_up")))
+    samples = tuple(ask_with_solution(number, row) for number, row in rows if "fault" not in row)
+    task = Task(name="warm-up", split="train", samples=_unlike(held, samples))
+    optimization = replace(numbers.warm_up, warmup_steps=numbers.warm_up_steps // 10)  # O
+    return SFT(name="warm-up", task=task, steps=numbers.warm_up_steps, batch=numbers.warm_up_batch, optimization=optimization)
+
+
+def _unlike(held: Sequence[Sample], samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    """The samples that show no picture of the held-out ones and do not ask in words what one of these asks."""
+    shown = {picture.sha for sample in held for picture in sample.pictures}
+    asked = {_question(sample) for sample in held if not sample.pictures}
+    return tuple(
+        sample
+        for sample in samples
+        if not any(picture.sha in shown for picture in sample.pictures) and (sample.pictures or _question(sample) not in asked)
+    )
+
+
+def _question(sample: Sample) -> str:
+    return sample.prompt_text.partition("\n\n")[0]
+
+
+def _reported(folder: Path, numbers: Numbers) -> list[Evaluation]:
+    """One evaluation of each benchmark that the folder holds, told by the beginning of its rows' ids. # C"""
+    if "eval" not in files(folder):
+        return []
+    by_benchmark: dict[str, list] = {}
+    for row in read(folder, "eval"):
+        by_benchmark.setdefault(row["benchmark"], []).append(row)
+    return [
+        _evaluation(name, Task.from_rows(rows, ask_again, name=name, split="test"), numbers, is_shifted=name in SHIFTED)
+        for name, rows in by_benchmark.items()
+    ]
+
+
+def _evaluation(name: str, task: Task, numbers: Numbers, **options: bool) -> Evaluation:
+    return Evaluation(
+        name=name,
+        task=task,
+        score=accuracy(),
+        shares=(waits, mends, spoils),
+        attempts=numbers.attempts,
+        temperature=numbers.eval_temperature,
+        max_tokens=numbers.sampling.max_tokens,
+        triggers=("wait",),
+        **options,
+    )
