@@ -9,7 +9,8 @@
 
 The data set's problems are worded for Griffon; the released loader rewords them for Qwen2.5-VL and stops at a wording that
 it does not know (# C). So does this: the three wordings are told by a mark each, what is asked for is kept, the rest is
-ours. There is no system turn and there are no thinking tags: the completion is the list.  # C
+ours. There is no system turn and there are no thinking tags: the completion is the list.  # C A category list also names what
+the picture does not show; an object is labelled as it was asked for ("red cube" if so); where nothing is there, the list is [].
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ QUESTIONS: Mapping[str, str] = {
 # What tells a Griffon-style problem's kind, and where what it asks for stands.  # C
 MARKS: Mapping[str, re.Pattern[str]] = {
     "detection": re.compile(r"category set includes\s+(?P<names>.+?)\s*\.?\s*$", re.DOTALL),
-    "referring": re.compile(r"point out\s+(?P<names>.+)\s+in the (?:image|picture)\b", re.DOTALL),
+    "referring": re.compile(r"point out\s+(?:the\s+)?(?P<names>.+)\s+in the (?:image|picture)\b", re.DOTALL),
     "grounding": re.compile(r"exact position of\s+(?P<names>.+)\s+in the (?:image|picture)\b", re.DOTALL),
 }
 
