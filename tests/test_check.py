@@ -313,6 +313,16 @@ def test_other_answers_are_only_compared_where_targets_differ():
     assert only(found(is_right, samples=same), "targets", "warning").what == 'every row has the same target, "7"'
 
 
+def test_a_form_that_depends_on_the_row_is_no_error_where_another_term_judges():
+    # As one that asks whether boxes lie within the picture: it knows rows apart, and not right from wrong.
+    fits = Reward(name="fits", function=lambda r: (r.section("answer") or "").isdecimal() and int(r.sample.target) % 2 == 0)
+    gold_fits = [sample(2 * i) for i in range(12)] + [sample(1, solution="none")]
+    alone = [f for f in found(fits, samples=gold_fits) if "another" in f.what]
+    assert [f.level for f in alone] == ["error"]
+    beside = [f for f in found(fits, is_right, samples=gold_fits) if "another" in f.what]
+    assert [(f.level, f.count) for f in beside] == [("note", alone[0].count)] and alone[0].count >= 10
+
+
 def test_one_that_looks_for_the_answer_in_the_text_is_named():
     for contains in (
         lambda r: r.sample.target in r.text,

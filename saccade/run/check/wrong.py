@@ -26,9 +26,13 @@ def of_wrong(
     for probe in probes:
         by_term = [_hacked(found.reward.name, [found], probe, ids) for found in looking if probe not in (HALF, TWICE)]
         whole = _hacked(" + ".join(found.reward.name for _, found in judging), [found for _, found in judging], probe, ids)
-        if probe == LISTED and whole is None:  # as a recall does, where a precision stands beside it
+        is_held = whole is None or whole.level == "note"  # the other terms do not pay with it
+        if probe == LISTED and is_held:  # as a recall does, where a precision stands beside it
             advice = "look whether the other terms weigh enough against it"
             by_term = [replace(found, level="warning", advice=advice) if found and found.level == "error" else found for found in by_term]
+        if probe == OTHER and is_held:  # as a form does that asks whether boxes lie within the picture
+            advice = "the other terms do not pay for it"
+            by_term = [replace(found, level="note", advice=advice) if found and found.level == "error" else found for found in by_term]
         findings += [finding for finding in by_term if finding] or ([whole] if whole else [])
     return findings
 
