@@ -58,7 +58,7 @@ class Arm:
         arguments = list(common)
         for one in re.split(r",(?=[^,=]+=)", values) if values else ():
             key, equals, value = one.partition("=")
-            if not (key and equals and value):
+            if not (key and equals and value) or value.endswith(","):
                 raise Misuse(f"--arm {text}: {one!r} is not key=value; an arm is NAME:key=value,key=value, or NAME: alone")
             flag = f"--{key}" if key in FLAGS else "--set" if "." in key else "--with"
             arguments += [flag, value if key in FLAGS else one]
@@ -325,7 +325,7 @@ def _notes(out: Path, told: Mapping[str, Sequence[str]], runs: Sequence[Run], ar
         seconds = fmean(run.summary["seconds"] for run in own)
         chosen = ", ".join(run.summary["chosen"] for run in own)
         warned = sum(len(run.summary["warnings"]) for run in own)
-        own_words = shlex.join(told[arm][len(shared) if len(arms) > 1 else 0 :]) or "the recipe as it stands"
+        own_words = shlex.join(told[arm][len(shared) if len(arms) > 1 else 0 :]) or ("nothing more" if shared else "the recipe as it stands")
         lines.append(f"- {arm} (`{own_words}`): seeds {_listed(run.seed for run in own)}, {seconds:.0f} s each; chosen: {chosen}; warnings: {warned}")
     seeds = [{run.seed for run in runs if run.arm == arm} for arm in arms]
     if any(one != seeds[0] for one in seeds):
