@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.effects import Arm, Misuse, main, report
+from bench.effects import Arm, main
+from bench.effects_table import Misuse, report
 from tests.test_own_recipe import OWN
 
 
