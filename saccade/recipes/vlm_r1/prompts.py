@@ -41,22 +41,23 @@ def ovd_question(names: Sequence[str]) -> str:
     return f"Find: {', '.join(names)}. List bbox_2d and label in a ```json fence, or None."
 
 
-def rec_answer(box: Iterable[float], thought: str) -> str:
-    """The text that answers a grounding question with a box (x1, y1, x2, y2) in pixels of the model's picture."""
-    return f"<think>{thought}</think><answer>{json.dumps({'bbox_2d': _whole(box)})}</answer>"
+def rec_answer(box: Iterable[float], thought: str | None) -> str:
+    """The text that answers a grounding question with a box (x1, y1, x2, y2); without a think block where `thought` is None."""
+    return text_answer(json.dumps({"bbox_2d": list(box)}), thought)
 
 
-def ovd_answer(found: Sequence[tuple[str, Iterable[float]]], thought: str) -> str:
+def ovd_answer(found: Sequence[tuple[str, Iterable[float]]], thought: str | None) -> str:
     """The text that answers a detection question with (label, box) pairs; an empty list is the answer None."""
-    return f"<think>{thought}</think><answer>{fenced(found)}</answer>"
+    return text_answer(fenced(found), thought)
+
+
+def text_answer(answer: str, thought: str | None) -> str:
+    """The text that gives an answer in its tags, after the thought in its own."""
+    return f"<answer>{answer}</answer>" if thought is None else f"<think>{thought}</think><answer>{answer}</answer>"
 
 
 def fenced(found: Sequence[tuple[str, Iterable[float]]]) -> str:
     """The pairs as a JSON list in a Markdown fence, as gold answers hold it, or None where there is nothing.  # C"""
     if not found:
         return "None"
-    return f"```json\n{json.dumps([{'bbox_2d': _whole(box), 'label': label} for label, box in found])}\n```"
-
-
-def _whole(box: Iterable[float]) -> list[int]:
-    return [round(value) for value in box]
+    return f"```json\n{json.dumps([{'bbox_2d': list(box), 'label': label} for label, box in found])}\n```"
