@@ -2,7 +2,7 @@ r"""The questions of VL-Rethinker in our words: one row of its data becomes one 
 
     >>> row = {"id": "words-00001", "benchmark": "words", "question": "What is the sum of 3 and 4?", "image": [], "answer": r"\boxed{7}"}
     >>> ask(row).messages[0].text
-    'What is the sum of 3 and 4?\n\nReason step by step, then give the answer as \\boxed{answer}.'
+    'What is the sum of 3 and 4?\n\nThink, then give the answer inside \\boxed{}.'
 
 Pictures, question, a blank line, and the instruction of the stage (specs/vl_rethinker.md 6.1). There is no system turn.  # C
 """
@@ -16,8 +16,8 @@ from saccade.algo.rethinking import BARE, CORRECTION, QUESTION, VERIFICATION
 from saccade.core.sample import DataError, Message, Sample
 from saccade.data.parquet import picture
 
-REASON = r"Reason step by step, then give the answer as \boxed{answer}."
-RETHINK = r'Reason step by step. Question, check and correct yourself, as with "Wait". Then give the answer as \boxed{answer}.'
+REASON = r"Think, then give the answer inside \boxed{}."
+RETHINK = r'Think, say "Wait" and check, then give the answer inside \boxed{}.'
 _TURNS = (f"{BARE}, ", f"{QUESTION} ", f"{CORRECTION} ", f"{VERIFICATION} ")
 
 

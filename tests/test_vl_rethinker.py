@@ -1,0 +1,172 @@
+"""VL-Rethinker as a recipe: what each variant trains with, the paper's numbers, and what is said of second thoughts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from saccade.algo.replay import ReleasedReplay, RepeatedNonzero, SelectiveReplay
+from saccade.core.rollout import Group, Rollout, Stop
+from saccade.core.sample import DataError
+from saccade.data.miniature.vl_rethinker import write_vl_rethinker
+from saccade.policy.spec import ModelSpec
+from saccade.policy.transformers_policy import TransformersPolicy
+from saccade.recipes.vl_rethinker import gold_answer, gold_answer_in_doubt, recipe
+from saccade.recipes.vl_rethinker.prompts import REASON, RETHINK
+from saccade.recipes.vl_rethinker.shares import mends, spoils, waits
+from saccade.run.probe import probe
+from saccade.run.stage import RL, SFT
+from tests.rollouts import SAMPLE
+
+LARGE = "Qwen/Qwen2.5-VL-7B-Instruct"  # only its name is used: nothing is loaded
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return write_vl_rethinker(tmp_path_factory.mktemp("data") / "mini", seed=1, n_train=60, n_test=6, n_warm_up=24)
+
+
+def scored(rewards, *texts: str):
+    rollouts = tuple(
+        Rollout(sample=SAMPLE, text=text, token_T=(1, 0), logp_T=(-1.0, -1.0), is_sampled_T=(True, True), stop=Stop.EOS) for text in texts
+    )
+    (group,) = rewards.score_now([Group(sample=SAMPLE, rollouts=rollouts)])
+    return group
+
+
+def right(text: str = "So") -> str:
+    return rf"{text} \boxed{{{SAMPLE.target}}}"
+
+
+def test_two_stages_after_a_warm_up_and_none_for_a_real_model(folder):
+    small, large = recipe(data=folder), recipe(model=LARGE, data=folder)
+    assert [stage.name for stage in small.stages] == ["warm-up", "reason", "rethink"]
+    assert [stage.name for stage in large.stages] == ["reason", "rethink"]
+    assert isinstance(small.stages[0], SFT) and all(isinstance(stage, RL) for stage in large.stages)
+    for made in (small, large):
+        reason, rethink = made.stages[-2:]
+        assert all(sample.prompt_text.endswith(REASON) for sample in reason.task)
+        assert all(sample.prompt_text.endswith(RETHINK) for sample in rethink.task)
+        assert all(sample.prompt_text.endswith(RETHINK) for evaluation in made.evaluations for sample in evaluation.task)
+    (folder / "warm_up.parquet").rename(folder / "warm_up.away")
+    try:
+        assert [stage.name for stage in recipe(data=folder).stages] == ["reason", "rethink"]
+    finally:
+        (folder / "warm_up.away").rename(folder / "warm_up.parquet")
+
+
+def test_the_variants_differ_in_replay_forcing_and_imitation_alone(folder):
+    found = {}
+    for variant in ("full", "no_forced", "filter", "grpo"):
+        reason, rethink = recipe(data=folder, variant=variant).stages[1:]
+        assert reason.revise is None and reason.algorithm.imitation is None
+        assert (reason.steps, reason.prompts, reason.siblings) == (rethink.steps, rethink.prompts, rethink.siblings)
+        assert reason.algorithm.replay == rethink.algorithm.replay
+        found[variant] = (type(reason.algorithm.replay), rethink.revise is not None, rethink.algorithm.imitation is not None)
+    assert found == {
+        "full": (SelectiveReplay, True, True),
+        "no_forced": (SelectiveReplay, False, False),
+        "filter": (RepeatedNonzero, False, False),
+        "grpo": (type(None), False, False),
+    }
+    with pytest.raises(DataError, match="have: full, no_forced, filter, grpo"):
+        recipe(data=folder, variant="ssr")
+
+
+def test_what_is_replayed_can_be_the_papers_ours_or_the_codes(folder):
+    def replay(ssr):
+        return recipe(model=LARGE, data=folder, ssr=ssr).stages[0].algorithm.replay
+
+    assert replay("paper") == SelectiveReplay(alpha=1.0, clear_every=1, cap=None)
+    assert replay("capped") == SelectiveReplay(alpha=1.0, clear_every=1, cap=2.0)
+    assert replay("released") == ReleasedReplay()
+    with pytest.raises(DataError, match="have: paper, capped, released"):
+        replay("none")
+
+
+def test_the_papers_algorithm(folder):
+    stage = recipe(model=LARGE, data=folder).stages[1]
+    algorithm = stage.algorithm
+    group = scored(stage.rewards, right(), "no", "no", "no")
+    assert algorithm.credit([group], None)[0] == pytest.approx([0.75, -0.25, -0.25, -0.25])  # less the mean, not divided by the std
+    assert list(algorithm.weigh([1, 3])) == [0.25] * 4  # every token counts the same
+    assert (algorithm.surrogate.low, algorithm.surrogate.high, algorithm.surrogate.dual) == (0.2, 0.35, None)
+    assert not algorithm.needs_reference
+    assert algorithm.imitation.weight == 0.05
+    revise = stage.revise
+    assert (revise.share, revise.skip_above, revise.cut, revise.tokens, revise.shortest, revise.most, revise.waits) == (
+        0.65, 0.7, 0.5, 1024, 31, 2, 4,
+    )  # fmt: skip
+
+
+def test_the_papers_rate_rises_and_falls_to_half(folder):
+    stage = recipe(model=LARGE, data=folder).stages[0]
+    assert (stage.siblings, stage.sampling.max_tokens, stage.sampling.temperature) == (8, 2048, 1.0)
+    optimization = stage.optimization
+    assert (optimization.beta1, optimization.beta2, optimization.weight_decay, optimization.max_grad_norm) == (0.9, 0.95, 0.0, 1.0)
+    assert optimization.lr_at(optimization.warmup_steps, total=100) == pytest.approx(1e-6)
+    assert optimization.lr_at(100, total=100) == pytest.approx(0.5e-6)
+
+
+def test_rewards_are_right_or_wrong_or_the_codes_scheme(folder):
+    texts = (right(), right("Wait, no."), right("Wait, a. Wait, b. Wait, c."), "no box", r"\boxed{-1}")
+    paper = scored(recipe(data=folder).stages[1].rewards, *texts)
+    assert paper.rewards == (1.0, 1.0, 1.0, 0.0, 0.0)
+    code = scored(recipe(data=folder, reward="code").stages[1].rewards, *texts)
+    assert code.rewards == pytest.approx((1.0, 1.1, 0.4, -0.1, 0.0))
+    with pytest.raises(DataError, match="have: paper, code"):
+        recipe(data=folder, reward="both")
+
+
+def test_gold_answers_earn_the_most(folder):
+    for reward, text in (("paper", gold_answer), ("code", gold_answer_in_doubt)):
+        made = recipe(data=folder, reward=reward)
+        assert made.gold_answer is text
+        rewards = made.stages[1].rewards
+        most = sum(term.weight * term.reward.best for term in rewards.terms)
+        for sample in list(made.stages[1].task)[:8]:
+            rollout = Rollout(sample=sample, text=text(sample), token_T=(1, 0), logp_T=(0.0,) * 2, is_sampled_T=(True,) * 2, stop=Stop.EOS)
+            (group,) = rewards.score_now([Group(sample=sample, rollouts=(rollout,))])
+            assert group.rewards == (pytest.approx(most),)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (r"\boxed{W}. Wait, it is \boxed{R}", (1, 1, 0)),
+        (r"\boxed{R}. Wait, it is \boxed{W}", (1, 0, 1)),
+        (r"\boxed{R}. Wait, it is \boxed{R}", (1, 0, 0)),
+        (r"\boxed{W}. Wait, it is \boxed{W}", (1, 0, 0)),
+        (r"\boxed{W}, no, \boxed{R}", (0, 0, 0)),
+        (r"Wait, it is \boxed{R}", (1, 0, 0)),
+        (r"\boxed{R}. Waiter!", (0, 0, 0)),
+        (r"\boxed{W}. wait, \boxed{R}. Wait, \boxed{W}", (1, 0, 0)),
+    ],
+)
+def test_second_thoughts_are_told_by_what_stood_before_the_first_wait(text, wanted):
+    rollout = Rollout(
+        sample=SAMPLE, text=text.replace("R", SAMPLE.target).replace("W}", "-1}"), token_T=(), logp_T=(), is_sampled_T=(), stop=Stop.EOS
+    )  # fmt: skip
+    assert tuple(int(share.function(rollout)) for share in (waits, mends, spoils)) == wanted
+
+
+def test_what_chooses_and_what_is_reported_is_never_trained_on(folder):
+    made = recipe(data=folder)
+    trained = [sample for stage in made.stages for sample in stage.task]
+    pictures = {picture.sha for sample in trained for picture in sample.pictures}
+    words = {sample.prompt_text.partition("\n\n")[0] for sample in trained if not sample.pictures}
+    assert len(words) > 8 and len(pictures) > 30
+    for evaluation in made.evaluations:
+        for sample in evaluation.task:
+            assert not any(picture.sha in pictures for picture in sample.pictures)
+            assert sample.pictures or sample.prompt_text.partition("\n\n")[0] not in words
+
+
+def test_questions_of_text_alone_are_packed_with_pictured_ones(folder):
+    policy = TransformersPolicy.load(ModelSpec(path="tiny"))
+    samples = list(recipe(data=folder).stages[1].task)
+    mixed = [s for s in samples if s.kind == "words"][:2] + [s for s in samples if s.kind != "words"][:2]
+    found = probe(policy, mixed, seed=0)
+    assert found["probe/separate_gap"] < 1e-4 and found["probe/sampler_gap"] < 1e-4
+    assert found["probe/blank_shift"] > 1e-3
