@@ -69,7 +69,7 @@ def write_vision_r1_griffon(folder: Path | str, *, seed: int = 0, n_train: int =
         _save(beside, "train", (_drawn(lambda: _training(rng), rng, taken) for _ in range(n_train)))
         for name, test in TESTS.items():
             rng = np.random.default_rng([seed, *name.encode()])
-            _save(beside, name, _tested(test, rng, taken, n_test))
+            _save(beside, name, [_tested(test, rng, taken, n_test)])
     return Path(folder)
 
 
@@ -86,12 +86,12 @@ def _training(rng: np.random.Generator) -> Drawn:
     return picture, [_asked(rng, kind, things)]
 
 
-def _tested(test: TestSet, rng: np.random.Generator, taken: set[bytes], n: int) -> Iterable[dict[str, Any]]:
+def _tested(test: TestSet, rng: np.random.Generator, taken: set[bytes], n: int) -> list[dict[str, Any]]:
     """n rows of a test set. Grounding asks once for every category that a picture shows (ODinW: positive categories). # C"""
     rows: list[dict[str, Any]] = []
     while len(rows) < n:
         rows += _drawn(lambda: _test_scene(rng, test), rng, taken)
-    return [rows[:n]]
+    return rows[:n]
 
 
 def _test_scene(rng: np.random.Generator, test: TestSet) -> Drawn:

@@ -123,10 +123,10 @@ MINIATURE = Numbers(
     rl=Optimization(lr=5e-5, beta2=0.99),  # O
     beta=0.0,  # O
     switch=0.5,  # P for a model that is strong at its task
-    sampling=Sampling(max_tokens=224),  # O about eight boxes
+    sampling=Sampling(max_tokens=144),  # O eight boxes
     held_out=60,  # O
     attempts=2,  # O
-    eval_tokens=288,  # O
+    eval_tokens=176,  # O ten boxes
     checkpoint_every=20,  # O
 )
 
@@ -166,11 +166,12 @@ def recipe(
     switch = numbers.switch if switch is None else switch
     chosen = _rewards(rewards, staged(switch), differentiation)
     rl = _rl(task, numbers, chosen, beta=numbers.beta if beta is None else beta, steps=steps)
+    stages = _stages(variant, task, numbers, rl, spec)
     return Recipe(
         name="vision_r1_griffon" if variant == "vision_r1" else f"vision_r1_griffon-{variant}",
         about=ABOUT[variant],
         model=spec,
-        stages=_stages(variant, task, numbers, rl, spec),
+        stages=stages,
         evaluations=(
             _evaluation("val", Task(name="val", split="train", samples=held), numbers, selects=True, blanks=True),
             *_reported(folder, numbers),

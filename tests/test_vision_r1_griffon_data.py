@@ -1,0 +1,235 @@
+"""The Vision-R1 (Griffon) data on disk: its miniature, its reader, its questions."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from saccade.core.picture import Box, Frame, Labelled
+from saccade.core.sample import DataError, Task
+from saccade.data import parquet
+from saccade.data import vision_r1_griffon as reader
+from saccade.data.miniature import vision_r1_griffon as mini
+from saccade.data.miniature.vision_r1_griffon import write_vision_r1_griffon
+from saccade.recipes.vision_r1_griffon.prompts import ask, asked, question, written
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return write_vision_r1_griffon(tmp_path_factory.mktemp("griffon") / "data", n_train=120, n_test=24)
+
+
+def png(width: int = 200, height: int = 100) -> bytes:
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(np.arange(width * height * 3, dtype=np.uint32).astype(np.uint8).reshape(height, width, 3)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def row(**changes) -> dict:
+    return {
+        "problem": "Look for objects. The category set includes cat, dog.",
+        "image": {"bytes": png(), "path": None},
+        "solution": json.dumps([["cat", [20, 20, 100, 60]]]),
+        "width": 200,
+        "height": 100,
+        "num_instances": 1,
+        "target_id_maps": json.dumps({"cat": 1, "dog": 2}),
+    } | changes
+
+
+def read(tmp_path: Path, *rows: dict, **options) -> list[dict]:
+    parquet.write(tmp_path / "train-00000-of-00001.parquet", rows)
+    return reader.read(tmp_path, "train", **options)
+
+
+# the reader
+
+
+def test_boxes_are_read_in_pixels_of_the_stored_picture(tmp_path):
+    (found,) = read(tmp_path, row())
+    assert found["id"] == "train-00000" and found["split"] == "train" and found["picture"].size == (200, 100)
+    assert found["objects"] == (Labelled("cat", Box(20.0, 20.0, 100.0, 60.0, Frame.PIXEL)),)
+
+
+def test_boxes_drawn_on_the_picture_at_another_size_are_brought_into_the_stored_one(tmp_path):
+    (found,) = read(tmp_path, row(width=400, height=200, solution=json.dumps([["cat", [40, 40, 200, 120]]])))
+    assert found["objects"] == (Labelled("cat", Box(20.0, 20.0, 100.0, 60.0, Frame.PIXEL)),)
+
+
+def test_boxes_are_cut_at_the_edges(tmp_path):
+    (found,) = read(tmp_path, row(solution=json.dumps([["cat", [-3, 90.5, 201, 100.4]]])))
+    assert found["objects"][0].box == Box(0.0, 90.5, 200.0, 100.0, Frame.PIXEL)
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [({}, [1, 10, 30]), ({"least": reader.HARD}, [10, 30]), ({"least": 0}, [0, 1, 10, 30]), ({"least": 0, "most": 9}, [0, 1])],
+)
+def test_rows_are_kept_by_the_number_of_their_instances(tmp_path, options, kept):
+    rows = [row(solution=json.dumps([["cat", [1, 1, 5, 5]]] * n), num_instances=n) for n in (0, 1, 10, 30, 31)]
+    assert [len(found["objects"]) for found in read(tmp_path, *rows, **options)] == kept
+
+
+def test_the_solution_says_how_many_there_are_and_the_column_what_is_kept(tmp_path):
+    (found,) = read(tmp_path, row(num_instances="2"))  # C the loader reads the column with int()
+    assert len(found["objects"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"solution": "[["}, "solution is not JSON"),
+        ({"solution": "{}"}, r"must be a list of \[class, box\], got dict"),
+        ({"solution": '[["cat", [1, 2, 3]]]'}, "an object must be"),
+        ({"solution": '[["cat", [1, 2, 3, NaN]]]'}, "an object must be"),
+        ({"solution": '[["cat", [1, 2, "3", 4]]]'}, "an object must be"),
+        ({"solution": '[[" ", [1, 2, 3, 4]]]'}, "an object must be"),
+        ({"solution": '[["cat", [60, 20, 20, 40]]]'}, "has no area"),
+        ({"solution": '[["cat", [300, 20, 320, 40]]]'}, "has no area in the picture of 200x100"),
+        ({"solution": None}, "solution is not JSON"),
+        ({"width": 100}, "the picture is 200x100 but width and height say 100x100"),
+        ({"width": 0}, "must be whole numbers above 0, got 0 and 100"),
+        ({"problem": None}, "the problem must be text"),
+        ({"image": {"bytes": b"torn", "path": None}}, "cannot be decoded"),
+        ({"num_instances": None}, "num_instances must be a whole number"),
+        ({"problem": "What is this?"}, "has no known wording"),
+        ({"problem": "The category set includes , ."}, "has no known wording"),
+    ],
+)
+def test_a_row_that_makes_no_sense_is_refused_alone(tmp_path, changes, fault):
+    odd, sound = row(**changes), row()
+    rows = read(tmp_path, odd, sound)
+    task = Task.from_rows(rows, ask, name="train", split="train", max_bad_share=0.5)
+    assert [sample.id for sample in task] == ["train-00001"]
+    (bad,) = task.bad_rows
+    assert bad.id == "train-00000"
+    assert re.search(fault, bad.why), bad.why
+
+
+def test_files_are_found_in_shards_and_below_data(tmp_path):
+    (tmp_path / "data").mkdir()
+    for name in ("train-00001-of-00002-0123abcd", "train-00000-of-00002-0123abcd", "ood-free"):
+        parquet.write(tmp_path / "data" / f"{name}.parquet", [row(problem=f"the exact position of {name} in the picture")])
+    assert {name: len(paths) for name, paths in reader.files(tmp_path).items()} == {"ood-free": 1, "train": 2}
+    assert ["-0000" in found["problem"] for found in reader.read(tmp_path, "train")] == [True, True]
+    assert [found["id"] for found in reader.read(tmp_path, "train")] == ["train-00000", "train-00001"]
+    with pytest.raises(DataError, match="has no test set; it has: ood-free, train"):
+        reader.read(tmp_path, "test")
+
+
+def test_what_is_no_such_folder_is_said_in_one_sentence(tmp_path):
+    with pytest.raises(DataError, match="does not exist"):
+        reader.files(tmp_path / "none")
+    with pytest.raises(DataError, match=r"has no \*.parquet"):
+        reader.files(tmp_path)
+    parquet.write(tmp_path / "train.parquet", [{"problem": "?"}])
+    with pytest.raises(DataError, match="has no column image, solution, width, height, num_instances; it has: problem"):
+        reader.read(tmp_path, "train")
+
+
+# the questions
+
+
+def test_the_three_wordings_are_told_apart_and_put_in_ours():
+    told = {
+        "Look closely. The category set includes a traffic light, dog , cat.": ("detection", ("a traffic light", "dog", "cat")),
+        "Say the exact position of traffic light in the picture, if any.": ("grounding", ("traffic light",)),
+        "Please point out the man in the picture on the wall in the image, with numbers?": (
+            "referring",
+            ("man in the picture on the wall",),
+        ),
+    }
+    for problem, meant in told.items():
+        assert asked(problem) == meant
+    assert question("detection", ("dog", "cat")) == "Locate all of dog, cat. Coordinates in JSON."
+    assert question("grounding", ("dog",)) == "Locate every dog. Coordinates in JSON."
+    assert question("referring", ("red cube",)) == "Locate the red cube. Coordinates in JSON."
+    with pytest.raises(DataError, match="has no known wording"):
+        asked("Find every dog and give JSON.")
+
+
+def test_an_answer_is_a_fenced_list_of_whole_pixels():
+    things = [Labelled("7", Box(11.6, 30.4, 40.0, 60.0, Frame.MODEL)), Labelled('a "b"', Box(1, 2, 3, 4, Frame.MODEL))]
+    assert written(things) == (
+        '```json\n[{"bbox_2d": [12, 30, 40, 60], "label": "7"}, {"bbox_2d": [1, 2, 3, 4], "label": "a \\"b\\""}]\n```'
+    )
+    assert written([]) == "```json\n[]\n```"
+
+
+# the miniature
+
+
+def test_same_seed_same_bytes_and_another_seed_others(folder, tmp_path):
+    again = write_vision_r1_griffon(tmp_path / "again", n_train=120, n_test=24)
+    other = write_vision_r1_griffon(tmp_path / "other", seed=1, n_train=120, n_test=24)
+    for path in sorted((folder / "data").iterdir()):
+        assert path.read_bytes() == (again / "data" / path.name).read_bytes()
+        assert path.read_bytes() != (other / "data" / path.name).read_bytes()
+    with pytest.raises(DataError, match="exists already"):
+        write_vision_r1_griffon(folder)
+    with pytest.raises(DataError, match="at least 1"):
+        write_vision_r1_griffon(tmp_path / "none", n_test=0)
+
+
+def test_every_set_goes_from_disk_to_samples(folder):
+    kinds = {"train": 3, "id": 1, "grounding": 1, "referring": 1, "ood-free": 1, "ood-crowded": 1}
+    assert set(reader.files(folder)) == set(kinds)
+    for split, n_kinds in kinds.items():
+        rows = reader.read(folder, split, least=0)
+        task = Task.from_rows(rows, ask, name=split, split=split, max_bad_share=0)
+        assert len(task) == (120 if split == "train" else 24)
+        assert len({sample.kind for sample in task}) == n_kinds
+        for sample in task:
+            (picture,) = sample.pictures
+            assert picture.size[0] == picture.size[1] and picture.size[0] in (112, 168, 224)
+            for thing in sample.target:
+                assert thing.label in sample.data["names"] and thing.box.x2 <= picture.size[0]
+
+
+def test_pictures_are_stored_at_several_sizes_and_boxes_stand_on_the_things_there(folder):
+    sides = []
+    for sample in map(ask, reader.read(folder, "referring")):
+        ((thing,), (picture,)) = sample.target, sample.pictures
+        image = np.asarray(picture.image, dtype=int)
+        paper = np.median(image.reshape(-1, 3), axis=0)
+        x1, y1, x2, y2 = (round(v) for v in (thing.box.x1, thing.box.y1, thing.box.x2, thing.box.y2))
+        inside = np.abs(image[y1:y2, x1:x2] - paper).max(-1) > 40
+        assert inside.mean() > 0.2 and inside.any(0)[[1, -2]].all() and inside.any(1)[[1, -2]].all()
+        sides.append(picture.size[0])
+    assert set(sides) == {112, 168, 224}
+
+
+def test_train_and_test_share_no_picture(folder):
+    shas: dict[str, set[str]] = {}
+    for split in reader.files(folder):
+        shas[split] = {found["picture"].sha for found in reader.read(folder, split, least=0)}
+    assert len(shas["train"]) == 120 and len(shas["grounding"]) < 24  # the one set that asks a picture several times
+    for split, few in shas.items():
+        assert all(few.isdisjoint(others) for name, others in shas.items() if name != split)
+
+
+def test_grounding_asks_once_for_every_category_that_a_picture_shows(folder):
+    asked_of: dict[str, list[str]] = {}
+    for sample in map(ask, reader.read(folder, "grounding")):
+        asked_of.setdefault(sample.pictures[0].sha, []).extend(sample.data["names"])
+        assert sample.target and {thing.label for thing in sample.target} == set(sample.data["names"])
+    assert all(len(set(names)) == len(names) for names in asked_of.values()) and max(map(len, asked_of.values())) > 1
+
+
+def test_the_mix_is_the_papers_half_is_hard_and_a_few_ask_for_what_is_not_there():
+    rng = np.random.default_rng(0)
+    drawn = [mini._training(rng) for _ in range(1000)]
+    kinds, names, things = zip(*(asked_of for _, questions in drawn for asked_of in questions), strict=True)
+    shares = {kind: kinds.count(kind) / 1000 for kind in ("detection", "grounding", "referring")}
+    assert shares == pytest.approx({"detection": 0.61, "grounding": 0.18, "referring": 0.20}, abs=0.04)
+    hard = [len(there) >= mini.HARD for kind, there in zip(kinds, things, strict=True) if kind == "detection" and there]
+    assert np.mean(hard) == pytest.approx(0.5, abs=0.06)
+    assert np.mean([not there for there in things]) == pytest.approx(mini.NEGATIVES, abs=0.02)
+    lists = [n for kind, n in zip(kinds, names, strict=True) if kind == "detection"]
+    assert max(map(len, lists)) >= 6
