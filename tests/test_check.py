@@ -57,7 +57,7 @@ from saccade.run.check.rewards import reward_findings
 from saccade.run.check.trying import Words, needs
 from saccade.run.evaluate import Evaluation
 from saccade.run.recipe import Recipe
-from saccade.run.stage import RL
+from saccade.run.stage import RL, SFT
 from tests.micro import rows as data_rows
 
 FORM = "<think>I count.</think><answer>{}</answer>"
@@ -582,6 +582,21 @@ def recipe_of(
     )
     test = Evaluation(name="test", task=Task(name="mine", split="test", samples=tuple(held_out)), score=is_right, max_tokens=60)
     return Recipe(name="mine", about="planted", **{"model": ModelSpec(lora=LoRA())} | more, stages=(rl,), evaluations=(test,) * bool(held_out))
+
+
+def test_what_a_stage_of_imitation_writes_is_looked_at_as_its_solutions_are():
+    def answer(sample):
+        return f"<answer>{sample.pictures[0].model_size[0]}</answer>"
+
+    whole = recipe_of([replace(one, solution=None) for one in TRAIN])
+    sft = SFT(task=whole.stages[0].task, steps=1, batch=2, optimization=Optimization(lr=1e-5), answer=answer)
+    assert check(replace(whole, stages=(sft,))).is_sound
+
+    def broken(sample):
+        return sample.data["box"]
+
+    parts = check(replace(whole, stages=(replace(sft, answer=broken),))).parts
+    assert only(next(part for part in parts if part.name == "stage sft").findings, "raises").what == "the stage's answer raises KeyError('box')"
 
 
 HELD_OUT = [shown(30 + i, scene(30 + i)) for i in range(3)]

@@ -140,6 +140,29 @@ def test_bad_rows_are_counted_and_named_and_stop_above_the_share():
         Task.from_rows([], ask, name="t", split="train")
 
 
+def test_what_is_held_out_shares_no_picture_and_no_bare_question_with_what_is_trained_on():
+    red, blue, grey = (Picture.of(PIL.Image.new("RGB", (4, 4), color)) for color in ("red", "blue", "grey"))
+    parts = {"a": (red, "1"), "b": (blue, "2"), "c": ("3",), "d": (red, blue, "4"), "e": (grey, "3"), "f": (red, "5"), "g": ("3",)}
+    samples = tuple(Sample(id=name, messages=(Message("user", p),), target="") for name, p in parts.items())
+    task = Task(name="t", split="train", samples=samples)
+    rest, held = task.hold_out(2)
+    assert ([s.id for s in rest], [s.id for s in held], rest.name, held.name) == (["b", "e"], ["f", "g"], "t", "val")
+    assert [s.id for s in task.apart_from([samples[4]])] == ["a", "b", "c", "d", "f", "g"]
+    for n in (0, 7):
+        with pytest.raises(ValueError, match=f"t has 7 samples, so 1 to 6 can be held out, got {n}"):
+            task.hold_out(n)
+
+
+def test_other_pictures_take_the_places_of_a_samples_own():
+    red, blue, grey = (Picture.of(PIL.Image.new("RGB", (4, 4), color)) for color in ("red", "blue", "grey"))
+    whole = Sample(id="s", messages=(Message("system", ("x", red)), Message("user", (blue, "y", red))), target=1)
+    shown = whole.showing((blue, grey, red))
+    assert [m.parts for m in shown.messages] == [("x", blue), (grey, "y", red)]
+    assert (shown.id, shown.target, [m.role for m in shown.messages]) == ("s", 1, ["system", "user"])
+    with pytest.raises(ValueError, match="sample 's' has 3 pictures, got 2"):
+        whole.showing((red, red))
+
+
 def test_an_id_that_stands_twice_is_a_bad_row():
     task = Task.from_rows([{"id": "a", "text": "1"}, {"id": "a", "text": "2"}], ask, name="t", split="s", max_bad_share=0.5)
     assert len(task) == 1 and "stands twice" in task.bad_rows[0].why

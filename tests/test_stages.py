@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
+import PIL.Image
 import pytest
 import torch
 
@@ -20,15 +21,16 @@ from saccade.algo.replay import RepeatedNonzero, SelectiveReplay, paper_replay
 from saccade.algo.schedules import Adaptive, Linear, Staged
 from saccade.algo.surrogates import WithoutStaleFailures, policy_gradient
 from saccade.core.reward import Rewards, reward, weighted
+from saccade.core.picture import Picture
 from saccade.core.rollout import Rollout
-from saccade.core.sample import DataError
+from saccade.core.sample import DataError, Message, Sample, Task
 from saccade.policy.spec import LoRA, ModelSpec, Optimization
 from saccade.policy.transformers_policy import TransformersPolicy
 from saccade.run.folder import RunFolder
 from saccade.run.learn import learn
 from saccade.run.memory import Memory
 from saccade.run.recipe import Recipe
-from saccade.run.stage import RL
+from saccade.run.stage import RL, SFT
 from saccade.run.train import train
 from tests.micro import micro
 from tests.test_train import killed_after, last, logged, run, weights
@@ -57,6 +59,34 @@ def policy() -> TransformersPolicy:
     policy = TransformersPolicy.load(ModelSpec())
     policy.start_optimizer(Optimization(lr=0.0))
     return policy
+
+
+# imitation
+
+
+def test_a_stage_may_write_its_answers_in_the_frame_in_which_the_model_sees_the_picture(policy):
+    """Pictures of 224 x 56 pixels stay so, one of 100 x 100 becomes 112 x 112."""
+    asked = []
+
+    def answer(sample):
+        asked.append([picture.model_size for picture in sample.pictures])
+        return None if sample.id == "none" else f"{sample.pictures[0].model_size[0]} wide"
+
+    pictures = {"wide": (224, 56), "square": (100, 100)}
+    samples = tuple(
+        Sample(id=name, messages=(Message("user", (Picture.of(PIL.Image.new("RGB", size)), "?")),), target="")
+        for name, size in pictures.items()
+    )
+    sft = SFT(task=Task(name="t", split="train", samples=samples), steps=1, batch=2, optimization=Optimization(lr=0.0), answer=answer)
+    made = sft.round(policy, 0, seed=0, memory=Memory())
+    texts = {group.sample.id: group.rollouts[0].text for group in made.groups}
+    assert texts == {"wide": "224 wide", "square": "112 wide"} and sorted(asked) == [[(112, 112)], [(224, 56)]]
+    assert all(group.rollouts[0].token_T == policy.branch_of(group.rollouts[0].text).token_T for group in made.groups)
+    silent = replace(samples[0], id="none")
+    with pytest.raises(DataError, match="answer to sample 'none' is None; leave the sample out, or answer it"):
+        replace(sft, task=Task(name="t", split="train", samples=(silent,))).round(policy, 0, seed=0, memory=Memory())
+    with pytest.raises(DataError, match="give the rows a solution or the stage an answer"):
+        replace(sft, answer=None)
 
 
 # dynamic sampling

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -55,6 +55,14 @@ class Sample:
     def pictures(self) -> tuple[Picture, ...]:
         """Every picture of the prompt, in reading order."""
         return tuple(part for message in self.messages for part in message.parts if isinstance(part, Picture))
+
+    def showing(self, pictures: Sequence[Picture]) -> Sample:
+        """The sample with these in the places of its pictures, in reading order. ValueError if they are not as many."""
+        if len(pictures) != len(self.pictures):
+            raise ValueError(f"sample {self.id!r} has {len(self.pictures)} pictures, got {len(pictures)}")
+        left = iter(pictures)
+        turns = (tuple(next(left) if isinstance(part, Picture) else part for part in m.parts) for m in self.messages)
+        return replace(self, messages=tuple(Message(m.role, parts) for m, parts in zip(self.messages, turns, strict=True)))
 
     @property
     def prompt_text(self) -> str:
@@ -126,6 +134,27 @@ class Task:
 
     def __iter__(self) -> Iterator[Sample]:
         return iter(self.samples)
+
+    def apart_from(self, held: Iterable[Sample]) -> Task:
+        """The task without samples that show a picture of the `held` ones, or that ask without any picture what one of them asks."""
+        held = list(held)
+        shown = {picture.sha for sample in held for picture in sample.pictures}
+        asked = {sample.prompt_text for sample in held if not sample.pictures}
+
+        def is_apart(sample: Sample) -> bool:
+            return all(p.sha not in shown for p in sample.pictures) and (bool(sample.pictures) or sample.prompt_text not in asked)
+
+        return replace(self, samples=tuple(sample for sample in self.samples if is_apart(sample)))
+
+    def hold_out(self, n: int) -> tuple[Task, Task]:
+        """What is left to train on, and the last `n` samples as the task "val": no picture is in both. Bad rows stay with the first.
+
+        ValueError where `n` leaves nothing.
+        """
+        if not 0 < n < len(self):
+            raise ValueError(f"{self.name} has {len(self)} samples, so 1 to {len(self) - 1} can be held out, got {n}")
+        held = Task(name="val", split=self.split, samples=tuple(self.samples[-n:]))
+        return replace(self, samples=tuple(self.samples[:-n])).apart_from(held), held
 
     @classmethod
     def from_rows(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Literal
@@ -66,13 +66,18 @@ class _Tally:
 
 @dataclass(frozen=True, kw_only=True)
 class SFT:
-    """Supervised fine-tuning on the samples' own solutions: `batch` samples a step."""
+    """Supervised fine-tuning on worked answers: `batch` samples a step.
+
+    `answer` writes the worked answer of a sample, whose pictures then know the size at which the model sees them, so that boxes can be
+    written in the model's frame; None takes the samples' own solutions.
+    """
 
     name: str = "sft"
     task: Task
     steps: int
     batch: int
     optimization: Optimization
+    answer: Callable[[Sample], str | None] | None = None
     algorithm: Algorithm = field(default_factory=sft)
     # What every stage says of itself, and imitation cannot change.
     updates_per_rollout: int = field(default=1, init=False)
@@ -85,10 +90,10 @@ class SFT:
         _require_samples(self.name, self.task)
         _require_counts(self.name, steps=self.steps, batch=self.batch)
         without = [sample.id for sample in self.task if sample.solution is None]
-        if without:
+        if without and self.answer is None:
             raise DataError(
                 f"stage {self.name!r} imitates solutions, but {len(without)} of {len(self.task)} samples of "
-                f"{self.task.name!r} have none (first: {without[0]}); give the rows a solution, or drop the stage"
+                f"{self.task.name!r} have none (first: {without[0]}); give the rows a solution or the stage an answer, or drop the stage"
             )
 
     def round(self, policy: Policy, step: int, *, seed: int, memory: Memory) -> Round:
@@ -97,8 +102,27 @@ class SFT:
             len(self.task), first=memory.drawn, count=self.batch, seed=derive(seed, self.name)
         )
         memory.drawn += self.batch
-        groups = [_imitated(policy, self.task.samples[i]) for i in indices]
+        groups = [self._imitated(policy, self.task.samples[i]) for i in indices]
         return Round(groups=groups, asked=groups)
+
+    def _imitated(self, policy: Policy, sample: Sample) -> Group:
+        """The worked answer as a group of one."""
+        pictures = policy.seen(sample)
+        text = sample.solution if self.answer is None else self.answer(sample.showing(pictures))
+        if text is None:
+            raise DataError(f"stage {self.name!r}: its answer to sample {sample.id!r} is None; leave the sample out, or answer it")
+        token_T = policy.branch_of(text).token_T
+        n = len(token_T)
+        rollout = Rollout(
+            sample=sample,
+            text=text,
+            token_T=token_T,
+            logp_T=(0.0,) * n,
+            is_sampled_T=(True,) * n,
+            stop=Stop.EOS,
+            pictures=pictures,
+        )
+        return Group(sample=sample, rollouts=(rollout,))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -331,18 +355,3 @@ def _require_counts(stage: str, **counts: int) -> None:
     for name, count in counts.items():
         if count < 1:
             raise ValueError(f"{name} of stage {stage!r} must be at least 1, got {count}")
-
-
-def _imitated(policy: Policy, sample: Sample) -> Group:
-    token_T = policy.branch_of(sample.solution).token_T
-    n = len(token_T)
-    rollout = Rollout(
-        sample=sample,
-        text=sample.solution,
-        token_T=token_T,
-        logp_T=(0.0,) * n,
-        is_sampled_T=(True,) * n,
-        stop=Stop.EOS,
-        pictures=policy.seen(sample),
-    )
-    return Group(sample=sample, rollouts=(rollout,))

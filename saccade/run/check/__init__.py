@@ -19,7 +19,7 @@ from saccade.algo.schedules import values_of
 from saccade.core.reward import Reward, Rewards, weighted
 from saccade.core.sample import Sample, Task, refusals_collected
 from saccade.run.check.findings import Checked, Finding, Level, Part
-from saccade.run.check.golds import gold_texts
+from saccade.run.check.golds import answered, gold_texts
 from saccade.run.check.pictures import picture_part, unopened
 from saccade.run.check.rewards import reward_findings
 from saccade.run.check.rows import Told, of_bad_rows, of_no_rows, of_refusals
@@ -99,18 +99,20 @@ class _Set:
     watched: tuple[Reward, ...] = ()
     limit: int | None = None
     is_stage: bool = False
+    answer: Callable[[Sample], str | None] | None = None
 
 
 def _sets(recipe: Recipe, rows: int | None) -> list[_Set]:
     found = []
     for stage in recipe.stages:
         limit = rewards = None
+        answer = getattr(stage, "answer", None)
         if isinstance(stage, RL):
             limit = stage.sampling.max_tokens if stage.limit is None else int(max(values_of(stage.limit)))
             rewards = stage.rewards
         samples = _drawn(stage.task.samples, rows, seed=derive(recipe.seed, "check", "stage", stage.name))
         name = f"stage {stage.name}"
-        found.append(_Set(name=name, task=stage.task, samples=samples, rewards=rewards, limit=limit, is_stage=True))
+        found.append(_Set(name=name, task=stage.task, samples=samples, rewards=rewards, limit=limit, is_stage=True, answer=answer))
     for evaluation in recipe.evaluations:
         samples = _drawn(evaluation.task.samples, rows, seed=derive(recipe.seed, "check", evaluation.name))
         watched = tuple(share for share in evaluation.shares if share.name != evaluation.score.name)
@@ -133,6 +135,9 @@ def _checked(recipe: Recipe, one: _Set, told: Told) -> tuple[Part, Reads]:
     samples = [sample for sample in one.samples if sample.id not in bad]
     findings = [*of_bad_rows(one.task, told), *of_no_rows(one.task, is_trained=one.is_stage)]
     golds: list[str | None] = [sample.solution for sample in samples]
+    if one.answer is not None:
+        golds, of_answer = answered(samples, one.answer, by="the stage's answer")
+        findings += of_answer
     if one.rewards is not None:
         golds, of_gold = gold_texts(samples, one.rewards, gold_answer=recipe.gold_answer)
         seed = derive(recipe.seed, "check", "others", one.name)

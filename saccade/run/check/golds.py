@@ -20,20 +20,10 @@ def gold_texts(
 
     It is what `gold_answer` says, else the sample's solution, else its target in the one of FORMS that earns most.
     """
-    findings: list[Finding] = []
     if gold_answer is not None:
-        texts, failed, why = [], [], ""
-        for sample in samples:
-            try:
-                texts.append(gold_answer(as_seen(sample)))
-            except Exception as error:  # the recipe's own function: whatever it raises is a finding
-                texts.append(None)
-                failed.append(sample.id)
-                why = repr(error)
-        if failed:
-            what = f"gold_answer raises {why}"
-            findings.append(Finding(level="error", kind="raises", what=what, rows=tuple(failed), of=len(samples)))
+        texts, findings = answered(samples, gold_answer, by="gold_answer")
     else:
+        findings = []
         form, name = _likeliest_form(samples, rewards)
         texts = [_in_form(form, sample) if sample.solution is None else sample.solution for sample in samples]
         if any(sample.solution is None and text is not None for sample, text in zip(samples, texts, strict=True)):
@@ -45,6 +35,22 @@ def gold_texts(
         what, advice = "no text that deserves full marks", "give the rows a solution, or the recipe a gold_answer"
         findings.append(Finding(level="warning", kind="gold", what=what, rows=without, of=len(samples), advice=advice))
     return texts, findings
+
+
+def answered(
+    samples: Sequence[Sample], answer: Callable[[Sample], str | None], *, by: str
+) -> tuple[list[str | None], list[Finding]]:
+    """What a function of the recipe writes for each sample, and a finding where it raises."""
+    texts, failed, why = [], [], ""
+    for sample in samples:
+        try:
+            texts.append(answer(as_seen(sample)))
+        except Exception as error:  # the recipe's own function: whatever it raises is a finding
+            texts.append(None)
+            failed.append(sample.id)
+            why = repr(error)
+    what = f"{by} raises {why}"
+    return texts, [Finding(level="error", kind="raises", what=what, rows=tuple(failed), of=len(samples))] if failed else []
 
 
 FORMS: dict[str, Callable[[str], str]] = {

@@ -20,7 +20,7 @@ import numpy as np
 from saccade.core.picture import Picture
 from saccade.core.reward import Reward, RewardError
 from saccade.core.rollout import Group, Rollout, Score, Stop
-from saccade.core.sample import Message, Sample
+from saccade.core.sample import Sample
 from saccade.rewards.judges import Judged, Rule
 from saccade.run.check.probes import AGAIN, EMPTY, GOLD, PROBES, columns_of
 
@@ -36,14 +36,14 @@ _WORD = re.compile(r"\s*\S+|\s+")
 
 def as_seen(sample: Sample) -> Sample:
     """The sample with its pictures at the sizes at which the model is taken to see them."""
-    return dataclasses.replace(sample, messages=tuple(Message(m.role, tuple(map(_seen, m.parts))) for m in sample.messages))
+    return sample.showing([_seen(picture) for picture in sample.pictures])
 
 
-def _seen(part: str | Picture) -> str | Picture:
-    if isinstance(part, str) or part.model_size is not None:
-        return part
-    width, height = part.size
-    return part.seen_at((STRETCH[0] * width, STRETCH[1] * height))
+def _seen(picture: Picture) -> Picture:
+    if picture.model_size is not None:
+        return picture
+    width, height = picture.size
+    return picture.seen_at((STRETCH[0] * width, STRETCH[1] * height))
 
 
 @dataclass(frozen=True, kw_only=True)
