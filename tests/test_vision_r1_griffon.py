@@ -178,7 +178,7 @@ def test_the_gold_answer_is_written_in_the_frame_of_the_model_and_earns_full_mar
     assert total(said(BOTH, text=text), small, progress=0.9) == 3.0 and box_f1(said(BOTH, text=text)).value == 1.0
 
 
-def test_imitated_boxes_stand_in_the_picture_as_this_model_sees_it():
+def test_imitated_boxes_stand_in_the_picture_as_this_model_sees_it(small):
     sft = made(small, model="tiny", variant="sft")
     reader = Reader.of(sft.model)
     sides = set()
