@@ -55,7 +55,7 @@ body { width: 1792px; display: flex; flex-wrap: wrap; background: #fff; }
 .bar { flex: none; padding: 0 3px; white-space: nowrap; display: flex; justify-content: space-between; align-items: center; }
 .area { flex: 1; display: flex; flex-wrap: wrap; padding: 2px; min-height: 0; }
 .w { font: bold 9px Liberation Sans, DejaVu Sans, sans-serif; flex: none; text-align: center; text-decoration: none; overflow: hidden; }
-label.w { display: flex; align-items: center; padding-left: 2px; } label.w input { width: 11px; height: 11px; }
+label.w { display: flex; align-items: center; padding-left: 2px; } label.w input { width: 10px; height: 10px; }
 a.w { display: flex; align-items: center; justify-content: center; }
 input.box { text-align: left; padding-left: 3px; } select.w { text-align: left; }
 .knob { position: absolute; right: 2px; top: 2px; bottom: 2px; aspect-ratio: 1; border-radius: 50%; background: #fff; }
@@ -70,9 +70,9 @@ input.box { text-align: left; padding-left: 3px; } select.w { text-align: left; 
 .phone .bar { height: 8px; color: #555; font-size: 7px; } .phone .nav { height: 9px; justify-content: space-around; border-top: 1px solid #ccc; }
 .phone .w { border: 0; border-radius: 9px; } .phone input.box { border-bottom: 2px solid rgba(0,0,0,.45); border-radius: 4px 4px 0 0; }
 .phone a.w { border-radius: 0; border-bottom: 3px solid rgba(0,0,0,.5); } .phone .dialog { border-radius: 9px; }
-.desktop { border: 1px solid #555; } .desktop .bar { height: 11px; background: #20407a; color: #fff; }
-.desktop .menu { height: 9px; background: #d8d4cc; color: #222; justify-content: flex-start; gap: 5px; }
-.desktop .nav { height: 10px; background: #b9b5ab; color: #222; border-top: 1px solid #eee; }
+.desktop { border: 1px solid #555; } .desktop .bar { height: 9px; background: #20407a; color: #fff; }
+.desktop .menu { height: 8px; background: #d8d4cc; color: #222; justify-content: flex-start; gap: 5px; }
+.desktop .nav { height: 8px; background: #b9b5ab; color: #222; border-top: 1px solid #eee; }
 .desktop .w { border: 2px outset #ddd; border-radius: 0; } .desktop input.box, .desktop select.w { border: 2px inset #ddd; }
 .desktop .dialog { border: 2px outset #ddd; background: #d8d4cc; }
 """
@@ -140,10 +140,11 @@ def screen(rng: np.random.Generator, platform: str, *, has_dialog: bool) -> str:
     """The markup of one screen: bars, two to five widgets of different colours, a window in front."""
     n = int(rng.choice([2, 3, 4, 5], p=[0.2, 0.35, 0.3, 0.15]))
     colors = rng.permutation(list(COLORS))[:n].tolist()
-    drawn = [widget(rng, color, str(rng.choice(KINDS[platform]))) for color in colors]
+    scale = 0.9 if platform == "desktop" else 1.0  # its bars take more of the screen
+    drawn = [widget(rng, color, str(rng.choice(KINDS[platform])), scale=scale) for color in colors]
     paper = "rgb({},{},{})".format(*(rng.integers(222, 256, size=3) if platform != "desktop" else rng.integers(196, 218, size=3)))
-    gap, spread = int(rng.integers(4, 11)), str(rng.choice(["space-around", "space-evenly", "space-between", "center", "flex-start"]))
-    rows = str(rng.choice(["space-around", "space-evenly", "flex-start", "center"]))
+    gap, spread = int(rng.integers(7, 17)), str(rng.choice(["space-around", "space-evenly", "space-between", "flex-start", "flex-end"]))
+    rows = str(rng.choice(["space-around", "space-evenly", "space-between", "flex-start", "flex-end"]))
     style = f"gap:{gap}px; justify-content:{spread}; align-content:{rows}; align-items:{rng.choice(['center', 'flex-start', 'flex-end'])};"
     style += f"padding:{int(rng.integers(2, 9))}px {int(rng.integers(2, 9))}px"
     title = str(rng.choice(TITLES))
@@ -162,12 +163,13 @@ def screen(rng: np.random.Generator, platform: str, *, has_dialog: bool) -> str:
     return f"<div class='screen {platform}' style='background:{paper}'>{top}{area}{foot}{front}</div>"
 
 
-def widget(rng: np.random.Generator, color: str, kind: str) -> str:
+def widget(rng: np.random.Generator, color: str, kind: str, *, scale: float) -> str:
     """The markup of one widget, a real element of HTML in the colour."""
     fill = "rgb({},{},{})".format(*COLORS[color])
     ink = "#fff" if sum(COLORS[color]) < 400 else "#000"
-    wide, high = int(rng.integers(26, 47)), int(rng.integers(15, 23))
-    wide = {"check": wide - 6, "switch": max(24, wide - 14), "list": wide + 4}.get(kind, wide)
+    wide, high = int(rng.integers(25, 38)), int(rng.integers(13, 20))
+    wide = {"check": wide - 4, "switch": max(22, wide - 8), "list": wide + 2}.get(kind, wide)
+    wide, high = round(wide * scale), round(high * scale)
     common = f"data-color={color} data-kind={kind} style='width:{wide}px;height:{high}px;background-color:{fill};color:{ink}'"
     label = str(rng.choice(LABELS))
     match kind:

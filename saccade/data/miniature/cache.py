@@ -13,12 +13,13 @@ from saccade.core.sample import DataError
 def miniature(name: str, write: Callable[..., Path], **options: int) -> Path:
     """The folder of an embedded data set in its published format, made by `write(folder, **options)` on first use.
 
-    It lies under $SACCADE_CACHE, or ~/.cache/saccade, in a folder named by its options and by the code that draws it, so
-    that a changed generator never meets old pictures.
+    It lies under $SACCADE_CACHE, or ~/.cache/saccade, in a folder named by its options and by the code and the screens that it is drawn
+    from, so that a changed generator never meets old pictures.
     """
     root = Path(os.environ.get("SACCADE_CACHE") or Path.home() / ".cache" / "saccade")
     digest = hashlib.sha256(repr(sorted(options.items())).encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    here = Path(__file__).parent
+    for source in sorted([*here.glob("*.py"), *here.glob("*.parquet")]):
         digest.update(source.read_bytes())
     folder = root / "data" / f"{name}-{digest.hexdigest()[:12]}"
     if not folder.exists():

@@ -1,8 +1,13 @@
 """Screens with a command and the next action: the world of the GUI miniature.
 
-    >>> picture, instruction, history, gold = lesson(np.random.default_rng(1), "train")
-    >>> picture.shape, instruction, history, gold["action"]
-    ((112, 112, 3), ..., 'None', 'click')
+    >>> picture, instruction, history, gold = lesson(np.random.default_rng(5), "train")
+    >>> picture.shape, instruction, history, gold
+    ((112, 112, 3), 'Write 66 in the yellow box.', 'None', {'action': 'click', 'box': (63, 69, 106, 87), 'text': None, 'level': 'high'})
+
+The screens are photographs of pages with real widgets, laid out by a browser (scripts/make_screens.py): buttons, boxes to
+write in, lists, checks, tabs and switches, each of another colour, on three platforms. A command asks for one to four steps; which
+one is next, its history tells. Two things the picture alone can tell: a widget that is not in view wants a scroll down, and a window in
+front must be closed before anything else.
 """
 
 from __future__ import annotations
@@ -100,16 +105,21 @@ def lesson(
     screen = _any(rng, pool)
     while level == "low" and screen.has_dialog:
         screen = _any(rng, pool)
+    return screen.picture, *step(rng, screen, level)
+
+
+def step(rng: np.random.Generator, screen: Screen, level: str) -> tuple[str, str, Gold]:
+    """(instruction, history, gold) of one step on this screen; see `lesson`. A low-level one needs a screen without a dialog."""
     if level == "low":
         widget = _any(rng, screen.widgets)
-        return screen.picture, f"Click the {widget.name}.", "None", _gold("click", widget, level="low")
+        return f"Click the {widget.name}.", "None", _gold("click", widget, level="low")
     command, steps = _command(rng, screen)
     if screen.has_dialog:
         steps = [("close/delete", _gold("close/delete"))]
     shares = np.array([0.4 if gold["action"] == "complete" else 1.0 for _, gold in steps])  # else a third were "complete"
     at = int(rng.choice(len(steps), p=shares / shares.sum()))
     history = ", ".join(said for said, _ in steps[:at]) or "None"
-    return screen.picture, command, history, steps[at][1]
+    return command, history, steps[at][1]
 
 
 def _command(rng: np.random.Generator, screen: Screen) -> tuple[str, list[tuple[str, Gold]]]:
