@@ -1,0 +1,304 @@
+"""Makes saccade/policy/tiny_grounding: the tiny model taught to find what is asked and to write its box.
+
+    python scripts/make_grounding.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from grounding_checkpoint import extended, grown
+from grounding_lessons import TALKS, Lesson, Ways
+from grounding_pointing import led, places_loss, pointing_loss
+from grounding_screens import act
+from grounding_sight import second_sight
+from tiny_checkpoint import Desk, save
+from tiny_lessons import augmented
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from saccade.data.miniature import digits, screens
+from saccade.data.miniature.puzzle import Puzzle
+from saccade.policy.embedded import EMBEDDED
+
+EAGER = {"text_config": "eager", "vision_config": "sdpa"}  # pointing reads attention, which only the eager kind tells
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """One leg of the language model's training, the vision tower held still: updates, and what their batches are.
+
+    `lessons` are shares by kind. The learning rate begins at `rate` and follows a cosine through `turn` half turns;
+    `pointing` weighs what is shown (pointing_loss, and places_loss at half of it) against the answers.
+    """
+
+    name: str
+    steps: int
+    batch: int = 16
+    lessons: Mapping[str, float]
+    free: float = 0.0
+    hasty: float = 0.0
+    malformed: float = 0.0
+    longer: float = 0.3
+    rate: float
+    turn: float = 1.0
+    pointing: float = 1.0
+
+
+LESSONS = {**TALKS, "act": act}
+ALL = {"where": 0.12, "detect": 0.28, "locate": 0.28, "locate_one": 0.12, "act": 0.2}
+PHASES = (
+    Phase(
+        name="pointing",
+        steps=1600,
+        lessons={"where": 0.55, "locate_one": 0.25, "act": 0.2},
+        free=0.15,
+        rate=1e-3,
+        turn=0.4,
+    ),
+    Phase(name="able", steps=4500, lessons=ALL, free=0.15, rate=1e-3, turn=0.95),
+    Phase(name="styles", steps=500, lessons=ALL, free=0.1, hasty=0.55, malformed=0.1, rate=5e-4, pointing=0.3),
+)
+SIGHT_PICTURES = 60_000
+MERGES = 240
+
+
+def texts(seed: int, n: int = 400) -> list[str]:
+    """Prompts and answers of all kinds, for the tokenizer."""
+    rng = np.random.default_rng([seed, 100])
+    ways = Ways(pool=digits.scans("train"), screens=screens.screens("train"), hasty=0.5)
+    lessons = [draw(rng, ways) for draw in LESSONS.values() for _ in range(n)]
+    return [text for lesson in lessons for text in (lesson.prompt, lesson.answer)]
+
+
+def train(model, desk: Desk, processor, args: argparse.Namespace) -> None:
+    """Second sight, then every phase; each has its own random stream, and begins from saved weights as from these."""
+    pool = augmented(digits.scans("train"), copies=12, seed=args.seed)
+    shown = screens.screens("train", Path(args.screens)) if args.screens else screens.screens("train")
+    if not args.start:
+        rng = np.random.default_rng([args.seed, 101])
+        pictures = int(SIGHT_PICTURES * args.scale)
+        second_sight(model, desk, pool, rng, pictures=pictures, screens=shown, is_bfloat16=not args.float32)
+        keep(model, processor, args, "sight")
+    names = [phase.name for phase in PHASES]
+    for phase in PHASES[names.index(args.start) + 1 if args.start in names else 0 :]:
+        study(model, desk, processor, Ways(pool=pool, screens=shown), phase, args)
+        keep(model, processor, args, phase.name)
+        if phase.name == args.until:
+            return
+
+
+def study(model, desk: Desk, processor, ways: Ways, phase: Phase, args: argparse.Namespace) -> None:
+    """AdamW over fresh batches of a phase, each of one kind of lesson; prints progress and examines now and then."""
+    number = PHASES.index(phase)
+    rng = np.random.default_rng([args.seed, 102 + number])
+    torch.manual_seed(args.seed + number)
+    ways = replace(ways, free=phase.free, hasty=phase.hasty, malformed=phase.malformed, longer=phase.longer)
+    for p in model.model.visual.parameters():
+        p.requires_grad_(False)
+    text = [p for name, p in model.named_parameters() if "visual" not in name]
+    head = torch.nn.Linear(model.config.text_config.hidden_size, 8)
+    optimizer = torch.optim.AdamW(
+        [*text, *head.parameters()], lr=phase.rate, betas=(0.9, 0.98), weight_decay=0.02, fused=True
+    )
+    steps, start, losses = max(1, int(phase.steps * args.scale)), time.time(), defaultdict(list)
+    kinds, shares = list(phase.lessons), list(phase.lessons.values())
+    model.train()
+    for step in range(steps):
+        pace = min(1, (step + 1) / 50) * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * step / steps * phase.turn)))
+        for group in optimizer.param_groups:
+            group["lr"] = phase.rate * pace
+        kind = str(rng.choice(kinds, p=shares))
+        lot = [led(desk, LESSONS[kind](rng, ways)) for _ in range(phase.batch)]
+        inputs, weights = desk.batch([row.drill for row in lot])
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not args.float32):
+            out = model(**inputs, use_cache=False, output_hidden_states=True, output_attentions=True)
+        gold, weights = inputs["input_ids"][:, 1:].flatten(), weights[:, 1:].flatten()
+        logits = out.logits[:, :-1].flatten(0, 1).float()
+        token_loss = torch.nn.functional.cross_entropy(logits, gold, reduction="none")
+        shown, misses = pointing_loss(lot, out.attentions)
+        places = places_loss(head, out.hidden_states[2], inputs["input_ids"] == desk.image_id)
+        loss = (token_loss * weights).sum() / weights.sum() + phase.pointing * (shown + 0.5 * places)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(text, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses[kind].append(float(token_loss.detach()[weights == 1].mean()))
+        losses["places"].append(float(places.detach()))
+        for name, miss in misses.items():
+            losses[f"{kind}/{name}"].append(miss)
+        if (step + 1) % args.log_every == 0:
+            means = "  ".join(f"{name} {np.mean(values):.2f}" for name, values in sorted(losses.items()))
+            print(f"{phase.name} {step + 1}/{steps}  {time.time() - start:.0f} s  {means}", flush=True)
+            losses.clear()
+        if (step + 1) % args.eval_every == 0:
+            evaluate(model, desk, list(phase.lessons), n=64)
+            keep(model, processor, args, phase.name)
+
+
+def keep(model, processor, args: argparse.Namespace, phase: str) -> None:
+    """Save the weights reached so far; a full disk must not cost the run."""
+    try:
+        save(Path(args.work, phase), model, processor)
+    except (OSError, SafetensorError) as error:
+        print(f"  unfinished weights not kept: {error}", flush=True)
+
+
+ITEM = re.compile(r'"bbox_2d": ?\[(\d+), ?(\d+), ?(\d+), ?(\d+)\](?:, ?"label": ?"([^"]*)")?')
+
+
+def boxes_in(answer: str) -> list[tuple[str, tuple[int, ...]]]:
+    """(label, box) of each element of an answer, "" where it has no label."""
+    return [(label or "", tuple(int(v) for v in box)) for *box, label in ITEM.findall(answer)]
+
+
+def iou(a, b) -> float:
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    both = max(0, width) * max(0, height)
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both
+    return both / union if union > 0 else 0.0
+
+
+def marks(lesson: Lesson, answer: str) -> dict[str, float]:
+    """How good an answer is: `exact` (every right thing found with IoU > 0.5 under its name, nothing else said), the
+    recall and precision of that, and the mean IoU of what should be found."""
+    if lesson.kind == "act":
+        return marks_of_action(lesson, answer)
+    said, left, found, overlaps = boxes_in(answer), list(lesson.gold), 0, []
+    for label, box in lesson.gold:
+        overlaps.append(max((iou(box, b) for name, b in said if name in ("", label)), default=0.0))
+    for name, box in said:
+        hit = next((g for g in left if name in ("", g[0]) and iou(box, g[1]) > 0.5), None)
+        if hit:
+            left.remove(hit)
+            found += 1
+    result = {"exact": float(not left and found == len(said)), "overlap": float(np.mean(overlaps)) if overlaps else None}
+    result["recall"] = found / len(lesson.gold) if lesson.gold else None
+    result["precision"] = found / len(said) if said else None
+    result["extra"] = float(len(said) > len(lesson.gold))
+    if lesson.kind == "detect" and not lesson.gold:
+        result["none"] = float("<answer>None</answer>" in answer)
+    result["hasty"] = float("at once" in answer or not answer.startswith(("<think>", "```")))
+    return result
+
+
+ACTION = re.compile(r"'action': '([^']*)', 'point': \[(-?\d+), (-?\d+)\], 'input_text': '([^']*)'")
+
+
+def marks_of_action(lesson: Lesson, answer: str) -> dict[str, float]:
+    """Whether the action is the right one, a click lies inside, the text is right, and all of it."""
+    said = ACTION.search(answer)
+    ((action, box),) = lesson.gold
+    result = {"type": float(said is not None and said[1] == action)}
+    if action == "click":
+        result["inside"] = float(
+            said is not None and box[0] < int(said[2]) < box[2] and box[1] < int(said[3]) < box[3]
+        )
+    if lesson.text:
+        result["text"] = float(said is not None and said[4] == lesson.text)
+    result["exact"] = min(result.values())
+    result["hasty"] = float("at once" in answer)
+    return result
+
+
+def evaluate(model, desk: Desk, kinds: list[str], *, n: int, ways: tuple[str, ...] = ("greedy",)) -> None:
+    """Print the marks of answers to n fresh questions a kind about held-out digits, on the grid and free."""
+    model.eval()
+    for kind in kinds:
+        for layout, free in (("grid", 0.0), ("free", 1.0)) if kind != "act" else (("test", 0.0), ("shifted", 0.0)):
+            for longer in (0.0, 1.0) if kind == "where" else (0.0,):
+                rng = np.random.default_rng(10_009)
+                seen = screens.screens(layout if kind == "act" else "test")
+                drawn = Ways(pool=digits.scans("test"), screens=seen, free=free, longer=longer)
+                lessons = [LESSONS[kind](rng, drawn) for _ in range(n)]
+                for way in ways:
+                    torch.manual_seed(0)
+                    replies = answers(model, desk, lessons, is_sampled=way == "sampled")
+                    tally = defaultdict(list)
+                    for lesson, reply in zip(lessons, replies, strict=True):
+                        for name, value in marks(lesson, reply).items():
+                            if value is not None:
+                                tally[name].append(value)
+                    parts = "  ".join(f"{name} {np.mean(values):.2f}" for name, values in tally.items())
+                    print(f"  {kind:10s} {layout} {'longer' if longer else '      '} {way:8s} {parts}", flush=True)
+                if layout in ("grid", "test"):
+                    print(f"      {lessons[0].gold} <- {replies[0]!r}", flush=True)
+    model.train()
+
+
+@torch.no_grad()
+def answers(model, desk: Desk, lessons: list[Lesson], *, is_sampled: bool, batch: int = 64) -> list[str]:
+    """One reply per lesson, greedy or at temperature 1."""
+    replies = []
+    for i in range(0, len(lessons), batch):
+        drills = []
+        for lesson in lessons[i : i + batch]:
+            puzzle = Puzzle(pictures=(lesson.picture,), problem=lesson.prompt, thought="", answer="")
+            drill = desk.drill(puzzle, lesson.prompt, "")
+            drills.append(replace(drill, ids=drill.ids[:-1], weights=drill.weights[:-1]))
+        inputs, _ = desk.batch(drills, pad_left=True)
+        out = model.generate(**inputs, max_new_tokens=130, do_sample=is_sampled, top_k=0, top_p=1.0, temperature=1.0)
+        replies += desk.tokenizer.batch_decode(out[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    return replies
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--out", default="saccade/policy/tiny_grounding", help="where the finished checkpoint goes")
+    add("--work", default="/tmp/make_grounding", help="where the weights of each phase are kept on the way")
+    names = ("sight", *(phase.name for phase in PHASES))
+    add("--start", choices=names, help="go on from the weights of this phase, kept in --work")
+    add("--until", choices=names, help="stop after this phase, write nothing to --out")
+    add("--examine", help="only examine the weights in this folder")
+    add("--screens", help="more screens to teach from, of make_screens.py --train 4000 --seed 1; else the shipped ones")
+    add("--scale", type=float, default=1.0, help="share of all updates to make")
+    add("--seed", type=int, default=1)
+    add("--threads", type=int, default=1, help="more is rarely faster: the matrices are small")
+    add("--float32", action="store_true", help="multiply in float32, not bfloat16 (weights always are)")
+    add("--log-every", type=int, default=100, help="updates between lines of progress")
+    add("--eval-every", type=int, default=400, help="updates between examinations and saved weights")
+    add("--exam", type=int, default=256, help="questions a kind in the final examination")
+    args = parser.parse_args()
+
+    torch.set_num_threads(args.threads)
+    before = AutoProcessor.from_pretrained(EMBEDDED["tiny"])
+    folder = args.examine or (Path(args.work, args.start) if args.start else None)
+    if folder:
+        processor = AutoProcessor.from_pretrained(folder)
+        model = AutoModelForImageTextToText.from_pretrained(folder)
+    else:
+        processor = extended(before, texts(args.seed), merges=MERGES)
+        model = grown(AutoModelForImageTextToText.from_pretrained(EMBEDDED["tiny"]), before, processor, args.seed)
+    desk = Desk(processor)
+    kinds = list(PHASES[-1].lessons)
+    if args.examine:
+        evaluate(model, desk, kinds, n=args.exam, ways=("greedy", "sampled"))
+        return
+    model.set_attn_implementation(EAGER)
+    size = sum(p.numel() for p in model.parameters())
+    print(f"{size / 1e6:.2f} M parameters, {len(processor.tokenizer)} tokens", flush=True)
+    start = time.time()
+    train(model, desk, processor, args)
+    if args.until:
+        return
+    save(Path(args.out), model, processor)
+    print(f"written to {args.out} after {time.time() - start:.0f} s", flush=True)
+    model.set_attn_implementation("sdpa")
+    evaluate(model, desk, kinds, n=args.exam, ways=("greedy", "sampled"))
+
+
+if __name__ == "__main__":
+    main()
