@@ -120,7 +120,7 @@ PAPER = Numbers(
     sft_batch=16,  # I as many samples a step as RL has prompts
     sft_epochs=2,  # I as RL
     sft=Optimization(lr=1e-6, schedule="linear"),  # I as RL
-    warm_steps=0,
+    warm_steps=0,  # O
     warm=Optimization(lr=1e-6),  # O not used
     length_limit=1024,  # C
     held_out=100,  # O rows of each kind

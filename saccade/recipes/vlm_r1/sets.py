@@ -81,11 +81,10 @@ def native(folder: Path | str, *, method: str, most_boxes: int, seed: int) -> Se
     """
     root = existing(folder)
     rows = native_formats.read(root)
-    boxed = [row for row in rows if "objects" in row or "fault" in row]
-    if not any("objects" in row for row in boxed):
+    names = sorted({thing.label for row in rows for thing in row.get("objects", ())})
+    if not names:
         raise DataError(f"{root} ({native_formats.format_of(root)}) has no boxes to find; detection needs labelled boxes")
-    names = sorted({thing.label for row in boxed if "objects" in row for thing in row["objects"]})
-    train_rows, test_rows = _parted(boxed, seed=seed)
+    train_rows, test_rows = _parted(rows, seed=seed)
     question = partial(ask_native, names=names, method=method, most_boxes=most_boxes, seed=seed)
     name = _file_name(root.name)
     train = Task.from_rows(train_rows, question, name=name, split="train")
