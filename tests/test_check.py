@@ -296,6 +296,19 @@ def test_form_alone_is_no_fault_beside_correctness_and_one_without():
     assert kinds["format: another row's gold answer"].count == 12
 
 
+@pytest.mark.parametrize(("every", "level"), [(2, "error"), (7, "warning"), (40, "note")])
+def test_how_bad_it_is_that_anothers_answer_is_right_depends_on_how_often(every: int, level: str):
+    samples = [sample(i, target=str(i)) for i in range(40)]
+
+    @reward
+    def lucky(rollout):
+        said = rollout.section("answer") or ""
+        return is_right.function(rollout) or len(said) < 5 and said.isdecimal() and int(rollout.sample.target) % every == 0
+
+    (one,) = [f for f in found(lucky, samples=samples) if f.kind == "hacked" and "another" in f.what]
+    assert one.level == level and one.count <= -(-40 // every) and one.count > 30 // every - 1
+
+
 def test_other_answers_are_only_compared_where_targets_differ():
     yes_no = [sample(i, target="yes" if i % 2 else "no") for i in range(20)]
     assert errors(found(is_right, samples=yes_no)) == []

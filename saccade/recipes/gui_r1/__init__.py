@@ -20,7 +20,8 @@ Departs:
   without an argument out. `as_released` trains with the released rewards and reports the released figures besides.
 - Gold boxes meet the point in the picture as the model sees it; the original scales them to the size before the processor's rounding.
 - Evaluation is greedy, as there, without its repetition penalty of 1.05; answers are sampled too.
-- The checkpoint is the best on test.parquet, which no stage trains on and no result is reported of. The original keeps the last three.
+- The checkpoint is the best on test.parquet (rows held back where there is none), which no stage trains on and no result is
+  reported of. The original keeps the last three.
 - Rows of the format bring no thoughts, so the SFT arm imitates bare answers.
 
 Sources of numbers: P paper, C released code, L default of the library that the code ran (EasyR1), I inferred, O ours.
@@ -29,7 +30,7 @@ Sources of numbers: P paper, C released code, L default of the library that the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,9 +42,8 @@ from saccade.data.gui_r1 import files, is_screenspot, read, screenspot
 from saccade.data.miniature.cache import miniature
 from saccade.data.miniature.gui_r1 import write_gui_r1
 from saccade.policy.embedded import EMBEDDED
-from saccade.policy.reader import Reader
 from saccade.policy.spec import ModelSpec, Optimization, Sampling
-from saccade.recipes.gui_r1.samples import ask, solved, worked
+from saccade.recipes.gui_r1.samples import ask, bare, worked
 from saccade.rewards.papers.gui_r1 import accuracy, format, metrics, success, type_match
 from saccade.run.choice import Highest
 from saccade.run.evaluate import Evaluation
@@ -74,6 +74,7 @@ class Numbers:
     sft_batch: int
     sft_epochs: float
     sft: Optimization
+    held_out: int
     attempts: int
     eval_tokens: int
     checkpoint_every: int
@@ -90,6 +91,7 @@ PAPER = Numbers(
     sft_batch=128,  # O the paper says nothing of its SFT arm
     sft_epochs=3,  # O
     sft=Optimization(lr=1e-5, schedule="cosine", weight_decay=0.01),  # O
+    held_out=100,  # O where there is no test.parquet
     attempts=4,  # O for pass@k
     eval_tokens=1024,  # C
     checkpoint_every=5,  # C
@@ -105,6 +107,7 @@ MINIATURE = Numbers(
     sft_batch=16,  # O
     sft_epochs=2,  # O
     sft=Optimization(lr=2e-4, schedule="cosine"),  # O
+    held_out=40,  # O
     attempts=2,  # O
     eval_tokens=96,  # O
     checkpoint_every=25,  # O
@@ -139,14 +142,15 @@ def recipe(
         raise DataError(f"{data} has no train.parquet; it has: {', '.join(tasks)}")
     train = tasks.pop("train")
     watched = tasks.pop("test", None)
-    spec = _model(model)
+    if watched is None:
+        train, watched = train.hold_out(min(numbers.held_out, max(1, len(train) // 5)))
     return Recipe(
         name="gui_r1" if variant == "rl" else f"gui_r1-{variant}",
         about=ABOUT[variant],
-        model=spec,
-        stages=(_stage(variant, train, spec, numbers, _rewards(accuracy_weight, as_released)),),
+        model=_model(model),
+        stages=(_stage(variant, train, numbers, _rewards(accuracy_weight, as_released)),),
         evaluations=(
-            *([_evaluation("val", watched, numbers, as_released, selects=True, blanks=True)] if watched else []),
+            _evaluation("val", watched, numbers, as_released, selects=True, blanks=True),
             *(
                 _evaluation(name, task, numbers, as_released, is_shifted=name.startswith(SHIFTED))
                 for name, task in tasks.items()
@@ -154,7 +158,7 @@ def recipe(
         ),
         claims=CLAIMS,
         checkpoint_every=numbers.checkpoint_every,
-        choose=Highest("eval/val/sampled") if watched else None,
+        choose=Highest("eval/val/sampled"),
         seed=seed,
         gold_answer=worked,
     )
@@ -199,7 +203,7 @@ def _rewards(weight: float, as_released: bool) -> Rewards:
     return weighted((accuracy(as_released=as_released), weight), (format(as_released=as_released), round(1 - weight, 6)))
 
 
-def _stage(variant: Variant, train: Task, spec: ModelSpec, numbers: Numbers, rewards: Rewards) -> Stage:
+def _stage(variant: Variant, train: Task, numbers: Numbers, rewards: Rewards) -> Stage:
     match variant:
         case "rl":
             prompts = min(numbers.prompts, len(train))
@@ -215,9 +219,8 @@ def _stage(variant: Variant, train: Task, spec: ModelSpec, numbers: Numbers, rew
                 optimization=numbers.rl,
             )
         case "sft":
-            answered = replace(train, samples=solved(train, Reader.of(spec).seen))
             steps = max(1, int(len(train) * numbers.sft_epochs / numbers.sft_batch))
-            return SFT(task=answered, steps=steps, batch=numbers.sft_batch, optimization=numbers.sft)
+            return SFT(task=train, answer=bare, steps=steps, batch=numbers.sft_batch, optimization=numbers.sft)
     raise DataError(f"variant is {variant!r}; have: {', '.join(ABOUT)}")
 
 

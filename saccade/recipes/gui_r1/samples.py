@@ -8,8 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 from saccade.core.picture import Box, Frame, Picture
@@ -55,34 +54,18 @@ def offered(name: str, level: str) -> tuple[str, ...]:
     return ACTIONS["train" if level == "high" else "train_low"]
 
 
-def worked(sample: Sample, *, thinks: bool = True) -> str:
-    """The answer that deserves full marks, its point in the middle of the gold place, in pixels as the model sees the picture.
+def worked(sample: Sample) -> str:
+    """The answer that deserves full marks: a word of thought, and `bare`."""
+    return f"<think>The next action is {sample.target.name}.</think>{bare(sample)}"
+
+
+def bare(sample: Sample) -> str:
+    """The gold action as the model would write it, its point in the middle of the gold place, in pixels as the model sees the picture.
 
     ValueError where there is a point and the picture does not know its size there.
     """
     gold: GoldAction = sample.target
-    said = answer(gold.name, _middle(gold, sample.pictures[-1]), gold.text)
-    return f"<think>The next action is {gold.name}.</think>{said}" if thinks else said
-
-
-def solved(samples: Iterable[Sample], seen: Callable[[Sample], Sequence[Picture]]) -> tuple[Sample, ...]:
-    """The samples with the bare answer to imitate, as the rows bring no thoughts.
-
-    `seen` gives a sample's pictures as the model sees them; it is asked once for each size that screens have. DataError where the
-    model sees none at one size.
-    """
-    known: dict[tuple[int, int], tuple[int, int] | None] = {}
-    answered = []
-    for sample in samples:
-        (message,), (screen,) = sample.messages, sample.pictures
-        if screen.size not in known:
-            known[screen.size] = seen(sample)[0].model_size
-        size = known[screen.size]
-        if size is None:
-            raise DataError("SFT on points needs a model that sees a picture whole, at one size; this family cuts it into tiles")
-        sized = replace(sample, messages=(Message(message.role, (screen.seen_at(size), message.text)),))
-        answered.append(replace(sample, solution=worked(sized, thinks=False)))
-    return tuple(answered)
+    return answer(gold.name, _middle(gold, sample.pictures[-1]), gold.text)
 
 
 def _middle(gold: GoldAction, screen: Picture) -> tuple[int, int] | None:

@@ -12,6 +12,7 @@ from saccade.run.check.probes import GOLD, HALF, LISTED, OTHER, PROBES, TWICE, c
 from saccade.run.check.trying import Tried
 
 LUCK = 0.05  # O share of rows on which a wrong answer may be right, as by tolerance or synonyms
+CHANCE = 0.20  # O share up to which it may be where places are large: of real buttons on small pages every tenth holds another's middle
 
 
 def of_wrong(
@@ -49,18 +50,25 @@ def _hacked(name: str, terms: Sequence[Tried], probe: str, ids: Sequence[str]) -
     first = PROBES[columns_of(probe)[int(np.argwhere(full_RQ)[0, 1])]]
     what = f"{name}: {first} earns full marks"
     if probe == OTHER:
-        advice = "the reward does not tell a right answer from a wrong one" if share > LUCK else "by tolerance or synonyms, perhaps"
-        level = "error" if share > LUCK else "note"
+        advice = "the reward does not tell a right answer from a wrong one"
+        level, advice = _by_share(share, advice, luck="by tolerance or synonyms, perhaps")
         what += ", though their targets differ"
     elif probe == LISTED:
         advice = "the reward looks for the answer in the text; make it read the one answer that was given"
-        advice, level = (advice, "error") if share > LUCK else ("by tolerance, perhaps", "note")
+        level, advice = _by_share(share, advice, luck="by tolerance, perhaps")
     elif probe == HALF:
         level, advice = "warning", "the rest of the gold answer is worth nothing"
     elif probe == TWICE:
         level, advice = "note", "nothing limits how often an answer is given"
     rows = tuple(ids[place] for place in np.flatnonzero(full))
     return Finding(level=level, kind="hacked", what=what, rows=rows, of=int(asked.sum()), advice=advice)
+
+
+def _by_share(share: float, advice: str, *, luck: str) -> tuple[str, str]:
+    """The level and advice for a wrong answer that is right on this share of the rows: luck, chance or neither."""
+    if share > CHANCE:
+        return "error", advice
+    return ("warning", f"by chance, where the right places are large; else {advice}") if share > LUCK else ("note", luck)
 
 
 def _looks_at_sample(found: Tried, others: Sequence[Sequence[int]]) -> bool:
