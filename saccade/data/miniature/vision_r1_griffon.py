@@ -58,7 +58,7 @@ TESTS: Mapping[str, TestSet] = {
 }
 
 
-def write_vision_r1_griffon(folder: Path | str, *, seed: int = 0, n_train: int = 1500, n_test: int = 200) -> Path:
+def write_vision_r1_griffon(folder: Path | str, *, seed: int = 0, n_train: int = 1500, n_test: int = 120) -> Path:
     """The folder, freshly written, with so many rows to train on and in each test set. DataError if something is there already."""
     if n_train < 1 or n_test < 1:
         raise DataError(f"n_train and n_test must be at least 1, got {n_train} and {n_test}")

@@ -125,7 +125,7 @@ MINIATURE = Numbers(
     switch=0.5,  # P for a model that is strong at its task
     sampling=Sampling(max_tokens=144),  # O eight boxes
     held_out=60,  # O
-    attempts=2,  # O
+    attempts=1,  # O
     eval_tokens=176,  # O ten boxes
     checkpoint_every=20,  # O
 )
