@@ -100,7 +100,7 @@ MINIATURE = Numbers(
     prompts=32,  # O
     siblings=5,  # C
     updates=4,  # C
-    epochs=1.35,  # O 50 steps
+    epochs=1.36,  # O 50 steps
     rl=Optimization(lr=5e-5, beta2=0.99),  # O
     beta=0.01,  # C
     sampling=Sampling(max_tokens=96),  # O
@@ -132,6 +132,8 @@ def recipe(
     """
     if not 0 <= accuracy_weight <= 1:
         raise DataError(f"accuracy_weight is a share from 0 to 1, the format has the rest; got {accuracy_weight}")
+    if variant not in ABOUT:
+        raise DataError(f"variant is {variant!r}; have: {', '.join(ABOUT)}")
     numbers = MINIATURE if model in EMBEDDED else PAPER
     sets = _sets(miniature("gui_r1", write_gui_r1) if data is None else Path(data))
     if benchmark:
@@ -204,24 +206,21 @@ def _rewards(weight: float, as_released: bool) -> Rewards:
 
 
 def _stage(variant: Variant, train: Task, numbers: Numbers, rewards: Rewards) -> Stage:
-    match variant:
-        case "rl":
-            prompts = min(numbers.prompts, len(train))
-            return RL(
-                task=train,
-                rewards=rewards,
-                algorithm=grpo_easyr1(high=0.2, beta=numbers.beta),  # C
-                steps=max(1, int(len(train) * numbers.epochs / prompts)),  # C the last, smaller batch is dropped
-                prompts=prompts,
-                siblings=numbers.siblings,
-                updates_per_rollout=min(numbers.updates, prompts),
-                sampling=numbers.sampling,
-                optimization=numbers.rl,
-            )
-        case "sft":
-            steps = max(1, int(len(train) * numbers.sft_epochs / numbers.sft_batch))
-            return SFT(task=train, answer=bare, steps=steps, batch=numbers.sft_batch, optimization=numbers.sft)
-    raise DataError(f"variant is {variant!r}; have: {', '.join(ABOUT)}")
+    if variant == "sft":
+        steps = max(1, int(len(train) * numbers.sft_epochs / numbers.sft_batch))
+        return SFT(task=train, answer=bare, steps=steps, batch=numbers.sft_batch, optimization=numbers.sft)
+    prompts = min(numbers.prompts, len(train))
+    return RL(
+        task=train,
+        rewards=rewards,
+        algorithm=grpo_easyr1(high=0.2, beta=numbers.beta),  # C
+        steps=max(1, int(len(train) // prompts * numbers.epochs)),  # C the last, smaller batch is dropped
+        prompts=prompts,
+        siblings=numbers.siblings,
+        updates_per_rollout=min(numbers.updates, prompts),
+        sampling=numbers.sampling,
+        optimization=numbers.rl,
+    )
 
 
 def _evaluation(name: str, task: Task, numbers: Numbers, as_released: bool, **options: bool) -> Evaluation:
