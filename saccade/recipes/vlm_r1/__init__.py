@@ -34,7 +34,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from saccade.algo.named import grpo_vlm_r1
 from saccade.core.picture import Frame
@@ -93,6 +93,7 @@ class Numbers:
     beta: float
     ovd_beta: float
     sampling: Sampling
+    native_tokens: int
     sft_batch: int
     sft_epochs: float
     sft: Optimization
@@ -117,6 +118,7 @@ PAPER = Numbers(
     beta=0.04,  # P, C
     ovd_beta=0.0,  # P, C
     sampling=Sampling(temperature=0.9, max_tokens=2048),  # P temperature, C tokens
+    native_tokens=2048,  # C
     sft_batch=16,  # I as many samples a step as RL has prompts
     sft_epochs=2,  # I as RL
     sft=Optimization(lr=1e-6, schedule="linear"),  # I as RL
@@ -140,6 +142,7 @@ MINIATURE = Numbers(
     beta=0.0,  # O
     ovd_beta=0.0,  # P, C
     sampling=Sampling(max_tokens=224),  # O four boxes take about 140 tokens
+    native_tokens=448,  # O real pictures hold up to 20 boxes
     sft_batch=16,  # O
     sft_epochs=2,  # C as RL
     sft=Optimization(lr=5e-5, beta2=0.99),  # O as RL
@@ -148,7 +151,7 @@ MINIATURE = Numbers(
     length_limit=224,  # O the limit of an answer
     held_out=40,  # O
     most_tests=None,
-    attempts=2,  # O
+    attempts=1,  # O
     checkpoint_every=20,  # O
     max_pixels=112 * 112,  # O the size that the embedded model knows
 )
@@ -181,6 +184,8 @@ def recipe(
     numbers = MINIATURE if model in EMBEDDED else PAPER
     coordinates = Frame(frame)
     sets = _sets(data, files, images, methods, task=task, reward=reward, most_boxes=most_boxes, numbers=numbers, seed=seed)
+    if sets.about:
+        numbers = replace(numbers, sampling=replace(numbers.sampling, max_tokens=numbers.native_tokens))
     train, held = held_back(sets.train, numbers.held_out)
     spec = _model(model, lora, numbers)
     is_warmed = model in EMBEDDED and (bool(sets.about) or "text" in train)
@@ -289,11 +294,11 @@ def _stages(
     )
     if not is_warmed:
         return (rl,)
-    shown = _task(_solved(samples, spec, frame), "worked")
+    shown = _task(_solved(samples, spec, frame, cells=True), "worked")
     return (SFT(task=shown, steps=numbers.warm_steps, batch=numbers.sft_batch, optimization=numbers.warm), rl)
 
 
-def _solved(samples: list[Sample], spec: ModelSpec, frame: Frame, **options: str | None) -> list[Sample]:
+def _solved(samples: list[Sample], spec: ModelSpec, frame: Frame, **options: Any) -> list[Sample]:
     """Samples with answers to imitate, in the frame that this model answers in."""
     reader = Reader.of(spec) if frame is Frame.MODEL and any(sample.kind != "text" for sample in samples) else None
     return solved(samples, frame=frame, seen=reader.seen if reader else lambda sample: sample.pictures, **options)

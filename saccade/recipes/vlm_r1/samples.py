@@ -20,6 +20,7 @@ from typing import Any
 
 from saccade.core.picture import Box, Frame, Labelled, Picture
 from saccade.core.sample import DataError, Message, Sample
+from saccade.data.miniature.digits import CELL
 from saccade.data.vlm_r1 import METHOD
 from saccade.recipes.vlm_r1.prompts import ovd_answer, ovd_question, prompt, rec_answer, text_answer
 from saccade.rewards.read.boxes import box, boxes
@@ -83,13 +84,15 @@ def ask_native(row: Mapping[str, Any], *, names: Sequence[str], method: str, mos
     return _sample(str(row["id"]), pictures, ovd_question(asked), kind="ovd", target=target, data=data)
 
 
-def worked(sample: Sample, *, frame: Frame, decimals: int = 2, thought: str | None = "I look.") -> str:
+def worked(
+    sample: Sample, *, frame: Frame, decimals: int = 2, thought: str | None = "I look.", cells: bool = False
+) -> str:
     """The answer that deserves full marks, with boxes in the frame that the model answers in, rounded to `decimals`.
 
-    The sample's own thought goes before `thought`; None is an answer without any. ValueError where the model's frame is
-    asked for and the pictures do not know their size in it.
+    The sample's own thought goes before `thought`; None is an answer without any. `cells` names where things are, as the
+    embedded model does. ValueError where the model's frame is asked for and the pictures do not know their size in it.
     """
-    own = None if thought is None else sample.data.get("thought") or thought
+    own = None if thought is None else sample.data.get("thought") or (_at_cells(sample) if cells else "") or thought
 
     def numbers(place: Box) -> tuple[float, ...]:
         there = sample.pictures[0].convert(place, to=frame)
@@ -111,6 +114,14 @@ def solved(samples: Iterable[Sample], *, frame: Frame, seen: Callable[[Sample], 
         sized = replace(sample, messages=tuple(Message(m.role, p) for m, p in zip(sample.messages, parts, strict=True)))
         answered.append(replace(sample, solution=worked(sized, frame=frame, decimals=0, **options)))
     return answered
+
+
+def _at_cells(sample: Sample) -> str:
+    """What stands in which cell of the embedded model's picture: "cat at 0 2, dog at 3 1."; empty for words. # O"""
+    things = [Labelled("It is", sample.target)] if sample.kind == "rec" else sample.target if sample.kind == "ovd" else ()
+    places = [(thing.label, sample.pictures[0].convert(thing.box, to=Frame.MODEL)) for thing in things]
+    said = [f"{label} at {int(b.x1 + b.x2) // 2 // CELL} {int(b.y1 + b.y2) // 2 // CELL}" for label, b in places]
+    return f"{', '.join(said)}." if said else "Nothing is there." if sample.kind == "ovd" else ""
 
 
 def _sample(name: str, pictures: Sequence[Picture], question: str, *, kind: str, target: Any, data: Mapping[str, Any]) -> Sample:
