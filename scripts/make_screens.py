@@ -2,6 +2,7 @@
 
     python scripts/make_screens.py                                   the shipped saccade/data/miniature/screens.parquet
     python scripts/make_screens.py --out /tmp/screens.parquet --train 6000 --test 0 --seed 1        more, to teach from
+    python scripts/make_screens.py --sheet docs/pictures/gui_r1_screens.png       shipped screens with commands and gold boxes, to look at
 
 Needs Debian's chromium-headless-shell (or chromium, chrome) and its fonts: measured with version 156. A page holds many
 screens of 112 x 112 CSS pixels side by side; one run of the browser photographs it, another prints the document after a
@@ -28,6 +29,8 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageFont
 import pyarrow
 
 from saccade.data import parquet
@@ -97,7 +100,11 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=0)
     for split, n in (("train", 400), ("test", 120), ("shifted", 120)):
         options.add_argument(f"--{split}", type=int, default=n)
+    options.add_argument("--sheet", type=Path)
     given = options.parse_args()
+    if given.sheet:
+        sheet().save(given.sheet, optimize=True)
+        return
     rows: list[dict[str, Any]] = []
     taken: set[bytes] = set()
     for split, platforms in SPLITS.items():
@@ -215,6 +222,26 @@ def browse(path: Path, action: str) -> str:
     flags = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-device-scale-factor=1", size)
     done = subprocess.run([browser, *flags, action, path.as_uri()], capture_output=True, text=True, timeout=120, check=True)
     return done.stdout
+
+
+def sheet(columns: int = 6, rows: int = 3, zoom: int = 2) -> PIL.Image.Image:
+    """Steps on shipped screens, a row for each split, every click's gold box in magenta and the command, history and action below."""
+    side, below = SIDE * zoom, 40
+    drawn = PIL.Image.new("RGB", (columns * (side + 8), rows * (side + below)), "white")
+    pen = PIL.ImageDraw.Draw(drawn)
+    font = PIL.ImageFont.load_default(12)
+    rng = np.random.default_rng(5)
+    for row, split in enumerate(SPLITS):
+        for column in range(columns):
+            picture, command, history, gold = screens.lesson(rng, split, level="low" if column == 0 else "high")
+            x, y = column * (side + 8), row * (side + below)
+            drawn.paste(PIL.Image.fromarray(picture).resize((side, side), PIL.Image.Resampling.NEAREST), (x, y))
+            if gold["box"]:
+                x1, y1, x2, y2 = (edge * zoom for edge in gold["box"])
+                pen.rectangle((x + x1 - 3, y + y1 - 3, x + x2 + 2, y + y2 + 2), outline=(255, 0, 255), width=3)
+            said = " ".join(filter(None, (gold["action"], gold["text"])))
+            pen.text((x, y + side + 2), f"{command}\nafter {history}: {said}", fill="black", font=font, spacing=2)
+    return drawn
 
 
 def png(tile: PIL.Image.Image) -> bytes:
