@@ -71,7 +71,7 @@ def test_the_papers_numbers(small):
     assert (stage.optimization.lr, stage.algorithm.beta, large.model.max_pixels) == (1e-6, 0.2, 401_408)
     assert stage.algorithm.name == "grpo_r1v" and large.checkpoint_every == 200
     assert stage.steps == round(len(stage.task) / 16)  # one epoch
-    assert made(small, model=LARGE, beta=0.04).stages[0].algorithm.beta == 0.04
+    assert made(small, model=LARGE, beta="code").stages[0].algorithm.beta == 0.04
     # Never is best for Qwen2.5-VL, which the paper's numbers are for; half way is the miniature's.
     assert [made(small, model=m).stages[0].rewards.terms[1].reward.function.thresholds for m in (LARGE, "tiny")] == [staged(1.0), staged(0.5)]
 
@@ -81,7 +81,7 @@ def test_the_arms_are_stages(small):
     assert [type(s) for s in made(small, model="tiny", variant="sft").stages] == [SFT]
     warm, rl = made(small, model="tiny", variant="warmed").stages
     assert isinstance(warm, SFT) and isinstance(rl, RL) and len(warm.task) == len(rl.task) // 2
-    assert made(small, model="tiny", steps=7).stages[0].steps == 7
+    assert made(small, model="tiny", progression="third").stages[0].rewards.terms[1].reward.function.thresholds == staged(1 / 3)
 
 
 def test_rows_are_the_usual_the_hard_or_all(small):
@@ -90,7 +90,7 @@ def test_rows_are_the_usual_the_hard_or_all(small):
     assert len(counts["hard"]) < len(counts["usual"]) < len(counts["all"])
 
 
-@pytest.mark.parametrize(("option", "value"), [("rows", "most"), ("rewards", "best"), ("variant", "rl")])
+@pytest.mark.parametrize(("option", "value"), [("rows", "most"), ("rewards", "best"), ("variant", "rl"), ("progression", "late"), ("beta", "0.1"), ("differentiation", "no")])
 def test_an_unknown_choice_is_refused_with_what_there_is(small, option, value):
     with pytest.raises(DataError, match=f"{option} is '{value}'; have: "):
         made(small, model="tiny", **{option: value})
@@ -100,7 +100,7 @@ def test_an_unknown_choice_is_refused_with_what_there_is(small, option, value):
 
 
 def test_a_right_answer_earns_three_in_every_arm_that_asks_for_a_fit(small):
-    for options in ({}, {"switch": 1.0}, {"rewards": "pairs"}, {"rewards": "released"}, {"rewards": "adaptive"}, {"differentiation": False}):
+    for options in ({}, {"progression": "never"}, {"rewards": "pairs"}, {"rewards": "released"}, {"rewards": "adaptive"}, {"differentiation": "off"}):
         for progress in (0.0, 0.9):
             assert total(said(BOTH, *RIGHT), small, progress=progress, **options) == pytest.approx(3.0)
 
@@ -118,13 +118,13 @@ def test_thresholds_rise_half_way_unless_the_switch_says_never(small):
     near = said(BOTH, RIGHT[0], ("dog", [60, 20, 84, 45]))
     assert total(near, small, progress=0.49) == pytest.approx(1 + 1 + 1)
     assert total(near, small, progress=0.5) == pytest.approx(1 + 1 + 1.8 / 2)
-    assert total(near, small, progress=0.99, switch=1.0) == pytest.approx(3.0)
+    assert total(near, small, progress=0.99, progression="never") == pytest.approx(3.0)
     # 18 of 30 wide: IoU 0.6, a hit at first and none later; then half are found, below 0.75: recall earns nothing.
     far = said(BOTH, RIGHT[0], ("dog", [60, 20, 78, 45]))
     assert total(far, small, progress=0.0) == pytest.approx(1 + 1 + 1.6 / 2)
     assert total(far, small, progress=0.5) == pytest.approx(1 + 0 + 1 / 2)
-    assert total(far, small, progress=0.5, differentiation=False) == pytest.approx(1 + 1 / 2 + 1 / 2)
-    assert total(near, small, progress=0.0, differentiation=False) == pytest.approx(1 + 1 + 1.8 / 2)
+    assert total(far, small, progress=0.5, differentiation="off") == pytest.approx(1 + 1 / 2 + 1 / 2)
+    assert total(near, small, progress=0.0, differentiation="off") == pytest.approx(1 + 1 + 1.8 / 2)
 
 
 def test_boxes_in_pixels_of_the_original_earn_only_their_form(small):

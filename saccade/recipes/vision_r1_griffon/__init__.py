@@ -29,10 +29,10 @@ Sources of numbers: P paper, C released code, L default of the library that the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import PIL.Image
 
@@ -43,12 +43,13 @@ from saccade.core.sample import DataError, Message, Sample, Task
 from saccade.data.miniature.cache import miniature
 from saccade.data.miniature.puzzle import SIDE
 from saccade.data.miniature.vision_r1_griffon import write_vision_r1_griffon
-from saccade.data.vision_r1_griffon import files, read
+from saccade.data.vision_r1_griffon import HARD, LEAST, files, read
 from saccade.policy.embedded import EMBEDDED
 from saccade.policy.reader import Reader
 from saccade.policy.spec import ModelSpec, Optimization, Sampling
 from saccade.recipes.vision_r1_griffon.figures import box_f1, figures, too_many
 from saccade.recipes.vision_r1_griffon.prompts import ask, written
+from saccade.rewards.geometry.matching import Staged
 from saccade.rewards.papers.vision_r1_griffon import (
     RELEASED_PRECISION_ADAPTIVE,
     RELEASED_RECALL_ADAPTIVE,
@@ -66,6 +67,11 @@ from saccade.run.stage import RL, SFT, Stage
 Variant = Literal["vision_r1", "sft", "warmed"]
 RewardsName = Literal["paper", "pairs", "released", "adaptive"]
 Rows = Literal["usual", "hard", "all"]
+Progression = Literal["own", "half", "third", "never"]
+Differentiation = Literal["on", "off"]
+Pull = Literal["own", "paper", "code", "none"]
+SWITCH = {"half": 1 / 2, "third": 1 / 3, "never": 1.0}  # P the share of training at which the thresholds rise
+BETA = {"paper": 0.2, "code": 0.04, "none": 0.0}  # P; C the default, as the script passes none
 
 ABOUT: dict[Variant, str] = {
     "vision_r1": "boxes as text, rewarded for form, recall and precision by rising thresholds",
@@ -96,7 +102,7 @@ class Numbers:
 
 
 PAPER = Numbers(
-    least_of_hard=10,  # C --hard; P more than 10
+    least_of_hard=HARD,  # C --hard; P more than 10
     sft_batch=128,  # C
     sft=Optimization(lr=2e-6, schedule="cosine"),  # C
     warm_rows=4900,  # O a tenth
@@ -137,35 +143,33 @@ def recipe(
     data: str | Path | None = None,
     variant: Variant = "vision_r1",
     rewards: RewardsName = "paper",
-    switch: float | None = None,
-    differentiation: bool = True,
-    beta: float | None = None,
+    progression: Progression = "own",
+    differentiation: Differentiation = "on",
+    beta: Pull = "own",
     rows: Rows = "usual",
-    steps: int | None = None,
     seed: int = 0,
 ) -> Recipe:
     """Vision-R1 with the paper's numbers, or the miniature's for an embedded model.
 
-    `data` is a folder of parquet files in the published columns; None writes the embedded miniature. `switch` is the share of training
-    at which the thresholds rise (1: never, None: the scale's own) and `differentiation` whether there are any but the one of a hit;
-    both are of the rewards `paper` and `pairs`. `beta` is the KL coefficient (None: the paper's 0.2, or 0 for the miniature; 0.04 in
-    the released code). `rows` are those with 1 to 30 objects, the hard ones of them, or all up to 30 with the negatives.
-    `steps` of RL instead of one epoch.
+    `data` is a folder of parquet files in the published columns; None writes the embedded miniature. `progression` says when the
+    thresholds rise, and `differentiation` whether there are any but the one of a hit; both are of the rewards `paper` and `pairs`.
+    `beta` is the KL coefficient of the paper or the code. `own` is the scale's own: what suits Qwen2.5-VL and the paper's
+    coefficient, or the miniature's. `rows` are those with 1 to 30 objects, the hard ones of them, or all up to 30 with the
+    negatives.
     """
     numbers = MINIATURE if model in EMBEDDED else PAPER
     folder = miniature("vision_r1_griffon", write_vision_r1_griffon) if data is None else Path(data)
     spec = _model(model)
-    least = {"usual": 1, "hard": numbers.least_of_hard, "all": 0}.get(rows)
-    if least is None:
-        raise DataError(f"rows is {rows!r}; have: usual, hard, all")
+    least = _chosen("rows", rows, {"usual": LEAST, "hard": numbers.least_of_hard, "all": 0})
     every = _task(folder, "train", least=least)
     n_held = max(1, min(numbers.held_out, len(every) // 5))  # O
     held, train = every.samples[-n_held:], every.samples[:-n_held]
     shown = {picture.sha for sample in held for picture in sample.pictures}
     task = replace(every, samples=tuple(s for s in train if not any(p.sha in shown for p in s.pictures)))
-    switch = numbers.switch if switch is None else switch
-    chosen = _rewards(rewards, staged(switch), differentiation)
-    rl = _rl(task, numbers, chosen, beta=numbers.beta if beta is None else beta, steps=steps)
+    thresholds = staged(_chosen("progression", progression, SWITCH | {"own": numbers.switch}))
+    if not _chosen("differentiation", differentiation, {"on": True, "off": False}):
+        thresholds = replace(thresholds, zero_below=Staged(values=(0.0,)), full_from=Staged(values=(1.0,)))
+    rl = _rl(task, numbers, _rewards(rewards, thresholds), beta=_chosen("beta", beta, BETA | {"own": numbers.beta}))
     stages = _stages(variant, task, numbers, rl, spec)
     return Recipe(
         name="vision_r1_griffon" if variant == "vision_r1" else f"vision_r1_griffon-{variant}",
@@ -209,13 +213,14 @@ def _model(path: str) -> ModelSpec:
     return ModelSpec(path=path, dtype="bfloat16", gradient_checkpointing=True, max_pixels=401_408)  # C pixels, O checkpointing
 
 
-def _rewards(name: RewardsName, thresholds: Thresholds, differentiation: bool) -> Rewards:
+def _chosen(option: str, name: str, have: Mapping[str, Any]) -> Any:
+    if name not in have:
+        raise DataError(f"{option} is {name!r}; have: {', '.join(have)}")
+    return have[name]
+
+
+def _rewards(name: RewardsName, thresholds: Thresholds) -> Rewards:
     """Form, recall and precision, each from 0 to 1, weight 1. # C"""
-    if not differentiation:
-        still = staged(1.0).zero_below  # a Staged that never moves
-        thresholds = replace(
-            thresholds, zero_below=replace(still, values=(0.0,)), full_from=replace(still, values=(1.0,))
-        )
     match name:
         case "paper":
             terms = (dual_format(), recall(thresholds=thresholds), precision(thresholds=thresholds))
@@ -256,13 +261,13 @@ def _sft(task: Task, numbers: Numbers, spec: ModelSpec) -> SFT:
     return SFT(task=_with_solutions(task, spec), steps=steps, batch=numbers.sft_batch, optimization=optimization)
 
 
-def _rl(task: Task, numbers: Numbers, rewards: Rewards, *, beta: float, steps: int | None) -> RL:
+def _rl(task: Task, numbers: Numbers, rewards: Rewards, *, beta: float) -> RL:
     epoch = max(1, round(len(task) / numbers.rl_prompts))
     return RL(
         task=task,
         rewards=rewards,
         algorithm=grpo_r1v(beta=beta),  # C no ratio, no clip
-        steps=steps or min(epoch, numbers.rl_max_steps or epoch),
+        steps=min(epoch, numbers.rl_max_steps or epoch),
         prompts=numbers.rl_prompts,
         siblings=numbers.rl_siblings,
         sampling=numbers.sampling,
