@@ -20,6 +20,8 @@ Departs, each with its reason:
 - The last answer block counts, as everywhere here; released: the first.
 - The caption may have several lines (released: 0), and is read as a quote that cannot instruct. "hacking sample." is
   understood; released: the exact phrase only. The judge answers greedily; released: at temperature 0.9.
+- Of the judge's reply its answer block counts, else what follows its thoughts: a policy that learns to write tags writes
+  them here too. Released: the whole reply.
 - A judge that fails is absent (None); released: 0. Every caption keeps its own reply, and counts once; in the released code
   replies shift to other completions when a caption is missing, and the reward is added again at every step.
 - problem_type is each sample's own; released: the first one's of the batch.
@@ -30,6 +32,7 @@ Marks: # P paper, # C released code, # I inferred, # O ours.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -61,6 +64,7 @@ CAPTION_RULES = (
     "Otherwise answer the question from the text alone, in one word or one short phrase, and write nothing else."
 )  # O wording; what it asks C
 _FIRST_NUMBER = re.compile(r"[+-]?(?:[0-9]++(?:\.[0-9]++)?|\.[0-9]++)")  # C neither thousands nor exponents
+_JSON = re.compile(r"\{\s*\"")
 _ONE_SPACE = re.compile(r"</info>\s<think>")
 
 
@@ -81,7 +85,9 @@ class Compare:
             return is_close(answer, gold, read=only_quantity)
         if problem_type == "OCR":
             return edit_similarity(answer[:MAX_ANSWER].lower(), gold.lower())
-        return float(answer.lower() == gold.lower()) if self.as_released else same_words_or_option(answer, gold)
+        if self.as_released:
+            return float(answer.lower() == gold.lower())
+        return 0.0 if _JSON.search(answer) else same_words_or_option(answer, gold)  # a letter in it is not what is said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +127,7 @@ class Format:
 class Caption:
     """What a judge is asked about a caption, and what its reply is worth; see `caption`."""
 
+    asks: Callable[[str, Sample], Question]
     as_released: bool = False
 
     def ask(self, rollout: Rollout) -> Question | Score:
@@ -128,19 +135,23 @@ class Caption:
         if not golds_of(rollout.sample):
             return Score(None, "the gold answer is empty")
         found = (first_on_a_line if self.as_released else first_section)(rollout.text, "info")
-        if not found.value:
-            return Score(0.0, found.why or "the caption is empty")
-        asked = f"Question:\n{question_of(rollout.sample)}"
-        return Question.about(CAPTION_RULES, f"Text:\n{quoted(found.value)}", asked, max_tokens=64)
+        return self.asks(found.value, rollout.sample) if found.value else Score(0.0, found.why or "the caption is empty")
 
     def value(self, reply: Reply, rollout: Rollout) -> Score:
         """0 for a caption that reasons, else how right the reply is."""
-        is_hacked = reply.text == HACKING if self.as_released else _letters(HACKING) in _letters(reply.text)
+        said = reply.text.strip() if self.as_released else last_section(reply.text, "answer").value or reply.said
+        is_hacked = reply.text == HACKING if self.as_released else _letters(HACKING) in _letters(said)
         if is_hacked:
             return Score(0.0, "the caption reasons")
         kind, compare = problem_type_of(rollout.sample), Compare(as_released=self.as_released)
-        value = max(compare(reply.text.strip(), gold, kind) for gold in golds_of(rollout.sample))
-        return Score(value, f"from the caption alone: {short(reply.text.strip())}")
+        value = max(compare(said, gold, kind) for gold in golds_of(rollout.sample))
+        return Score(value, f"from the caption alone: {short(said)}")
+
+
+def from_text_alone(caption: str, sample: Sample) -> Question:
+    """What a judge is asked about a caption of the sample's picture: CAPTION_RULES, the caption as a quote, the question."""
+    asked = f"Question:\n{question_of(sample)}"
+    return Question.about(CAPTION_RULES, f"Text:\n{quoted(caption)}", asked, max_tokens=64)
 
 
 def problem_type_of(sample: Sample) -> str:
@@ -188,11 +199,21 @@ def format(*, as_released: bool = False) -> Reward:
     source="P, C",
     target="as accuracy; asks a judge, by default the policy itself",
     released="captions on one line only; the exact phrase; failures are 0; replies may reach other completions",
-    changed="captions of several lines; the phrase in any spelling; a failed judge is absent; the caption is quoted",
+    changed="captions of several lines; the phrase in any spelling; the reply's answer block, else what follows its thoughts; "
+    "a failed judge is absent; the caption is quoted",
 )
-def caption(*, judge: Judge | Literal["policy"] = "policy", as_released: bool = False) -> Reward:
-    """r_cap, 0 to 1, not yet weighted: whether the caption holds what the question asks for. `judge` sees no picture."""
-    term = Caption(as_released=as_released)
+def caption(
+    *,
+    judge: Judge | Literal["policy"] = "policy",
+    asks: Callable[[str, Sample], Question] = from_text_alone,
+    as_released: bool = False,
+) -> Reward:
+    """r_cap, 0 to 1, not yet weighted: whether the caption holds what the question asks for. `judge` sees no picture.
+
+    `asks` makes the question of a caption and its sample, for a judge that needs other words; it must have the judge reply
+    HACKING to a caption that reasons.
+    """
+    term = Caption(asks=asks, as_released=as_released)
     return judged("caption", judge=judge, ask=term.ask, read=term.value, on_failure="zero" if as_released else "none")
 
 

@@ -1,0 +1,114 @@
+"""What the tiny model is shown before its reinforcement learning: the form, several habits, and how to judge a caption.  # O
+
+The paper needs nothing of this: its base model can describe, reason and judge. The embedded model can read digits and add
+them up. A short imitation shows it captions, in habits that leave something to be learnt:
+
+    careful  40 %   the digits in the caption, the sum worked out
+    lazy     40 %   an empty phrase for a caption, and the answer of the hint, or at first glance
+    half     10 %   the digits in the caption, and still the answer of the hint
+    hidden   10 %   the sum worked out in the caption, nothing in the thought
+
+and to judge, from text alone: to work out the answer from a caption that holds the digits, whatever the hint says; to say
+that it is unknown where the caption holds none; to call out a caption that reasons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from saccade.core.reward import reward
+from saccade.core.rollout import Rollout, Score
+from saccade.core.sample import Message, Sample, Task
+from saccade.recipes.visionary_r1.prompts import Form, ask, written
+from saccade.rewards.judges.judge import Question, Reply
+from saccade.rewards.papers.visionary_r1 import HACKING, Caption
+
+HABITS = {"careful": 0.4, "lazy": 0.4, "half": 0.1, "hidden": 0.1}
+VAGUE = ("Some digits.", "A picture.")
+VAGUE_UNSEEN = ("The digits.", "The picture.")
+GLANCE = "I see it at once."
+UNKNOWN = "unknown"
+CASES = {"full": 0.6, "vague": 0.2, "reasons": 0.2}
+JUDGED = "judged"  # the kind of the samples about a caption
+
+
+def briefly(caption: str, sample: Sample) -> Question:
+    """What the tiny model is asked about a caption: the caption and the bare question, without the picture, and no rules."""
+    return Question(messages=(Message("user", (f"{caption} {sample.data['problem']}",)),), max_tokens=48)
+
+
+def habits(rows: Sequence[Mapping[str, Any]], *, form: Form, seed: int) -> list[Sample]:
+    """The rows as samples with a solution each, in one of the HABITS."""
+    rng = np.random.default_rng([seed, 1])
+    chosen = rng.choice(list(HABITS), p=list(HABITS.values()), size=len(rows)).tolist()
+    return [
+        replace(ask(row, form=form, is_short=True), solution=_in_habit(rng, habit, row, form=form))
+        for row, habit in zip(rows, chosen, strict=True)
+    ]
+
+
+def captions_to_judge(rows: Sequence[Mapping[str, Any]], *, vague: Sequence[str] = VAGUE, seed: int) -> list[Sample]:
+    """Samples about a caption of each row, without its picture, asked as the caption reward asks; in one of the CASES."""
+    rng = np.random.default_rng([seed, 2])
+    chosen = rng.choice(list(CASES), p=list(CASES.values()), size=len(rows)).tolist()
+    return [_to_judge(rng, case, row, vague) for row, case in zip(rows, chosen, strict=True)]
+
+
+def of_case(samples: Sequence[Sample], case: str, *, name: str) -> Task:
+    """Those of the samples about captions that are of this case."""
+    return Task(name=name, split="test", samples=tuple(sample for sample in samples if sample.data["case"] == case))
+
+
+def _in_habit(rng: np.random.Generator, habit: str, row: Mapping[str, Any], *, form: Form) -> str:
+    caption, thought = row["caption"], row["thought"]
+    match habit:
+        case "lazy":
+            caption, thought = str(rng.choice(VAGUE)), GLANCE
+        case "half":
+            thought = GLANCE
+        case "hidden" if form == "info" and thought != caption:
+            caption, thought = thought, "As above."
+    return written(caption, thought, row["answer"], form=form)
+
+
+def _to_judge(rng: np.random.Generator, case: str, row: Mapping[str, Any], vague: Sequence[str]) -> Sample:
+    reply = f"<think>{row['thought']}</think><answer>{row['answer']}</answer>"
+    caption = row["caption"]
+    match case:
+        case "vague":
+            caption, reply = str(rng.choice(vague)), UNKNOWN
+        case "reasons":
+            is_worked_out = row["thought"] != caption and rng.random() < 0.7
+            caption = row["thought"] if is_worked_out else f"The answer is {row['answer'].removesuffix('.')}."
+            reply = HACKING
+    asked = ask(row, is_short=True)
+    return Sample(
+        id=f"{row['id']} {case}",
+        messages=briefly(caption, asked).messages,
+        target=row["answer"] if case == "full" else reply,
+        kind=JUDGED,
+        solution=reply,
+        data={"case": case, "asked": asked},
+    )
+
+
+@dataclass(frozen=True)
+class _Judges:
+    """See `judges_well`."""
+
+    def __call__(self, rollout: Rollout) -> Score:
+        case, reply = rollout.sample.data["case"], Reply(rollout.text)
+        if case == "vague":
+            return Score(float(reply.said.strip(" .").lower() == UNKNOWN), "to be unknown")
+        found = Caption(asks=briefly).value(reply, replace(rollout, sample=rollout.sample.data["asked"]))
+        if case == "reasons":
+            return Score(float(found.why == "the caption reasons"), found.why)
+        return found
+
+
+judges_well = reward(_Judges(), name="judges_well")
+"""Of a reply about a caption, 0 to 1: right for a full caption, unknown for a vague one, called out where it reasons."""
