@@ -109,7 +109,7 @@ def test_the_check_finds_it_sound(name):
 def test_a_few_steps_of_every_stage_run_and_leave_finite_figures(name, tmp_path):
     recipe = made(name)
     for number, stage in enumerate(recipe.stages):
-        small = ["steps=2", "batch=2"] if isinstance(stage, SFT) else ["steps=2", "prompts=2", "siblings=2"]
+        small = ["steps=2", "batch=2"] if isinstance(stage, SFT) else ["steps=2", "prompts=4", "siblings=2"]
         recipe = override(recipe, [f"stages.{number}.{setting}" for setting in small])
     few = [replace(e, task=replace(e.task, samples=tuple(e.task)[:2]), attempts=1, triggers=()) for e in recipe.evaluations]
     recipe = replace(recipe, evaluations=tuple(few), checkpoint_every=100)
