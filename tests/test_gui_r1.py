@@ -146,6 +146,13 @@ def test_as_released_a_delete_earns_the_form_alone(data):
     assert [len(e.totals) for e in mended.evaluations] == [1, 1, 1] and [len(e.totals) for e in released.evaluations] == [2, 2, 2]
 
 
+def test_the_benchmarks_to_report_on_can_be_named(data):
+    names = [e.name for e in recipe(model="tiny", data=data, only="desktop").evaluations]
+    assert names == ["val", "desktop"]
+    with pytest.raises(DataError, match="has no set 'phones'; it has: test, train, desktop, screens"):
+        recipe(model="tiny", data=data, only="desktop, phones")
+
+
 def test_rows_are_held_back_where_there_is_no_test_file(data, tmp_path):
     for name in ("train", "desktop_test"):
         (tmp_path / f"{name}.parquet").write_bytes((data / f"{name}.parquet").read_bytes())

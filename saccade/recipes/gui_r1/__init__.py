@@ -97,10 +97,10 @@ PAPER = Numbers(
     checkpoint_every=5,  # C
 )
 MINIATURE = Numbers(
-    prompts=32,  # O
+    prompts=24,  # O
     siblings=5,  # C
     updates=4,  # C
-    epochs=1.36,  # O 50 steps
+    epochs=1,  # O 50 steps
     rl=Optimization(lr=5e-5, beta2=0.99),  # O
     beta=0.01,  # C
     sampling=Sampling(max_tokens=96),  # O
@@ -108,7 +108,7 @@ MINIATURE = Numbers(
     sft_epochs=2,  # O
     sft=Optimization(lr=2e-4, schedule="cosine"),  # O
     held_out=40,  # O
-    attempts=2,  # O
+    attempts=1,  # O
     eval_tokens=96,  # O
     checkpoint_every=25,  # O
 )
@@ -121,21 +121,24 @@ def recipe(
     variant: Variant = "rl",
     accuracy_weight: float = 0.8,  # C, P
     as_released: bool = False,
+    only: str = "",
     benchmark: str = "",
     seed: int = 0,
 ) -> Recipe:
     """GUI-R1 with the paper's numbers, or the miniature's for an embedded model.
 
     `data` is a folder of parquet files (train, test, NAME_test) or of ScreenSpot's records; None writes the embedded miniature.
-    `accuracy_weight` leaves the rest of 1 to the format. `as_released` takes the released rewards, flaws and all. `benchmark` is
-    a further folder of ScreenSpot's records to report on. DataError where there are no rows to train on.
+    `accuracy_weight` leaves the rest of 1 to the format. `as_released` takes the released rewards, flaws and all. `only` names the
+    benchmarks of the folder to report on, with commas between them; all where it is empty (screenshots are large: all eight of the
+    original take gigabytes). `benchmark` is a further folder of ScreenSpot's records to report on. DataError where there are no rows
+    to train on.
     """
     if not 0 <= accuracy_weight <= 1:
         raise DataError(f"accuracy_weight is a share from 0 to 1, the format has the rest; got {accuracy_weight}")
     if variant not in ABOUT:
         raise DataError(f"variant is {variant!r}; have: {', '.join(ABOUT)}")
     numbers = MINIATURE if model in EMBEDDED else PAPER
-    sets = _sets(miniature("gui_r1", write_gui_r1) if data is None else Path(data))
+    sets = _sets(miniature("gui_r1", write_gui_r1) if data is None else Path(data), only)
     if benchmark:
         name = f"{Path(benchmark).name}-screenspot"
         sets[name] = [{**row, "set": "screenspot"} for part in screenspot(benchmark).values() for row in part]
@@ -182,11 +185,15 @@ CLAIMS = (
 )
 
 
-def _sets(folder: Path) -> Sets:
-    """The rows of every set of a folder, by name."""
-    if is_screenspot(folder):
-        return screenspot(folder)
-    return {name: read(folder, name) for name in files(folder)}
+def _sets(folder: Path, only: str) -> Sets:
+    """The rows of the sets of a folder by name: train, test, and the benchmarks named in `only`."""
+    of_records = screenspot(folder) if is_screenspot(folder) else None
+    have = list(of_records or files(folder))
+    wanted = [name.strip() for name in only.split(",") if name.strip()]
+    if absent := [name for name in wanted if name not in have]:
+        raise DataError(f"{folder} has no set {absent[0]!r}; it has: {', '.join(have)}")
+    names = [name for name in have if not wanted or name in (*wanted, "train", "test")]
+    return {name: of_records[name] if of_records else read(folder, name) for name in names}
 
 
 def _model(path: str) -> ModelSpec:
