@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import io
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +33,6 @@ def folder(tmp_path_factory):
 
 
 def png(size: tuple[int, int] = (200, 100), seed: int = 0) -> bytes:
-    import io
-
     buffer = io.BytesIO()
     noise = np.random.default_rng(seed).integers(0, 255, size=(size[1], size[0], 3), dtype=np.uint8)
     PIL.Image.fromarray(noise).save(buffer, "PNG")
@@ -337,3 +338,17 @@ def test_the_real_miniwob_records_are_all_read():
     tasks = [Task.from_rows(rows, ask, name=name, split=name, max_bad_share=0) for name, rows in sets.items()]
     assert sum(map(len, tasks)) == 92
     assert {sample.target.name for task in tasks for sample in task} == {"click"}
+
+
+@pytest.mark.skipif(shutil.which("chromium-headless-shell") is None, reason="no Chromium to render with")
+def test_the_script_lays_out_the_shipped_screens_again():
+    source = Path(__file__).parents[1] / "scripts/make_screens.py"
+    spec = importlib.util.spec_from_file_location("make_screens", source)
+    make_screens = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(make_screens)
+    rows = make_screens.rendered(np.random.default_rng([0, *b"shifted"]), "shifted", ("desktop",), 20, set())
+    for row, screen in zip(rows, screens("shifted"), strict=False):
+        assert row["id"] == screen.id and row["has_dialog"] == screen.has_dialog
+        assert [(w["color"], w["kind"], tuple(w["box"])) for w in row["widgets"]] == [(w.color, w.kind, w.box) for w in screen.widgets]
+        again = np.asarray(PIL.Image.open(io.BytesIO(row["image"])).convert("RGB")).astype(int)
+        assert np.abs(again - screen.picture).mean() < 2  # other fonts draw other letters
