@@ -58,9 +58,6 @@ def read(
     places = (Path(folder).resolve(), path.parent.resolve())
     rows, seen = [], {}
     for line, cells in records:
-        if isinstance(cells, str):
-            rows.append({"id": f"{path.stem}/{line}", "fault": f"line {line}: {cells}"})
-            continue
         row = _row(f"{path.stem}/{line}", line, header, cells, wanted=wanted, pictures=pictures, places=places)
         if row["id"] in seen:
             why = f"line {line}: id {row['id']!r} stands twice, first in line {seen[row['id']]}; ids must be unique"
@@ -112,8 +109,8 @@ def _parsed(path: Path, text: str, wanted: Sequence[str]) -> tuple[list[str], Re
     headers = []
     for delimiter in SUFFIXES.get(path.suffix.lower(), ",;\t"):
         records = _records(path, text, delimiter)
-        _, first = next(records)
-        if isinstance(first, str):  # quotes that end before a delimiter of another kind
+        _, first = next(records, (0, "nothing but blanks"))
+        if isinstance(first, str):  # such as quotes that end before a delimiter of another kind
             continue
         header = [name.strip() for name in first]
         headers.append(header)
@@ -160,9 +157,11 @@ def _records(path: Path, text: str, delimiter: str) -> Records:
 
 
 def _row(
-    name: str, line: int, header: Sequence[str], cells: Sequence[str], *, wanted: Sequence[str], pictures: Sequence[str], places: Sequence[Path]
+    name: str, line: int, header: Sequence[str], cells: Sequence[str] | str, *, wanted: Sequence[str], pictures: Sequence[str], places: Sequence[Path]
 ) -> Row:
     """One row, or its fault."""
+    if isinstance(cells, str):
+        return {"id": name, "fault": f"line {line}: {cells}"}
     cells = [cell.strip() for cell in cells]
     while len(cells) > len(header) and not cells[-1]:
         cells.pop()  # a line that ends in commas
