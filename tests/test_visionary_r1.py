@@ -79,7 +79,7 @@ def test_the_arms_differ_in_form_and_rewards_only(made):
     assert grammars == {"visionary_r1": True, "caption_format": True, "grpo": False}
     for arm in arms.values():
         assert [stage.steps for stage in arm.stages] == [stage.steps for stage in arms["grpo"].stages]
-        assert [sample.id for sample in arm.stages[0].task] == [sample.id for sample in arms["grpo"].stages[0].task]
+        assert arm.stages[0].task.samples == arms["grpo"].stages[0].task.samples
         assert [e.name for e in arm.evaluations] == ["easy", "misleading", "plain", "judge-full", "judge-vague"]
 
 
@@ -132,7 +132,10 @@ def test_the_habits_come_in_their_shares_and_their_form(folder):
     rows = list(read(folder, "warmup"))
     by_row = dict(zip([row["id"] for row in rows], rows, strict=True))
     found = Counter()
-    for sample in warm_up.habits(rows, form="info", seed=0):
+    both = warm_up.habits(rows, seed=0)
+    shown = [sample for sample in both if "<info>" in sample.prompt_text]
+    assert len(shown) / len(both) == pytest.approx(0.75, abs=0.06)
+    for sample in shown:
         read_in = CAPTION_REASON_ANSWER.read(sample.solution).value
         row = by_row[sample.id]
         assert read_in["answer"] == row["answer"]
@@ -144,9 +147,9 @@ def test_the_habits_come_in_their_shares_and_their_form(folder):
         else:
             assert read_in["info"] == row["caption"]
             found["careful" if read_in["think"] == row["thought"] else "half"] += 1
-    shares = {habit: n / len(rows) for habit, n in found.items()}
-    assert shares == pytest.approx({"careful": 0.42, "lazy": 0.4, "half": 0.1, "hidden": 0.08}, abs=0.06)  # OCR hides nothing
-    assert all(THINK_ANSWER.read(sample.solution).value for sample in warm_up.habits(rows, form="think", seed=0))
+    shares = {habit: n / len(shown) for habit, n in found.items()}
+    assert shares == pytest.approx({"careful": 0.43, "lazy": 0.4, "half": 0.1, "hidden": 0.07}, abs=0.06)  # OCR hides nothing
+    assert all(THINK_ANSWER.read(sample.solution).value for sample in both if sample not in shown)
 
 
 def test_captions_are_judged_as_the_reward_asks_and_its_targets_earn_what_they_should(folder):

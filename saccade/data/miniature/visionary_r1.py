@@ -7,7 +7,7 @@
 All but the training rows have three columns more: what the picture shows (`caption`), how the answer follows from it
 (`thought`) and the `hint`.
 
-Pictures show two to four handwritten digits. A question is easy when its own words give the answer away: "What is the
+Pictures show three handwritten digits. A question is easy when its own words give the answer away: "What is the
 sum of all the digits? Hint: 12." In training most are, and every hint is right, so nobody has to look who trusts hints:
 that is the planted shortcut. Same seed, same bytes; training and tests share no picture and no scan of a digit.
 """
@@ -30,13 +30,14 @@ from saccade.data.parquet import write
 
 Hint = Literal["right", "absent", "wrong"]
 EASY_SHARE = 0.85  # O of training questions: their hint is right, the others have none
+N_DIGITS = 3  # O
 KINDS = {"numerical": 0.5, "multiple choice": 0.15, "OCR": 0.25, "free-form": 0.1}  # O
 LETTERS = "ABCD"
 HELD_OUT: dict[str, Hint] = {"easy": "right", "plain": "absent", "misleading": "wrong"}
 
 
 def write_visionary_r1(
-    folder: Path | str, *, seed: int = 0, n_train: int = 800, n_warmup: int = 2000, n_judge: int = 560, n_test: int = 120
+    folder: Path | str, *, seed: int = 0, n_train: int = 640, n_warmup: int = 2560, n_judge: int = 640, n_test: int = 120
 ) -> Path:
     """The folder, freshly written, with so many rows in each file. DataError if something is there already."""
     counts = {"train": n_train, "warmup": n_warmup, "judge": n_judge, **dict.fromkeys(HELD_OUT, n_test)}
@@ -56,7 +57,7 @@ def _rows(rng: np.random.Generator, name: str, taken: set[bytes]) -> Iterator[di
     """Rows of a set without end; no picture comes twice."""
     pool = digits.scans("test" if name in HELD_OUT else "train")
     while True:
-        puzzle = digits.counting(rng, pool, least=2, most=4)
+        puzzle = digits.counting(rng, pool, least=N_DIGITS, most=N_DIGITS)
         sha = hashlib.sha256(puzzle.pictures[0].tobytes()).digest()
         if sha in taken:
             continue

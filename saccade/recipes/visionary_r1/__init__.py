@@ -106,15 +106,15 @@ MINIATURE = Numbers(
     prompts=16,  # O
     siblings=8,  # P
     epochs=1,  # C
-    max_steps=50,  # O
+    max_steps=40,  # O
     optimization=Optimization(lr=5e-5, beta2=0.99),  # O
     sampling=Sampling(temperature=0.9, max_tokens=64),  # P temperature, O tokens
     held_out=40,  # O
     attempts=1,  # O
     eval_tokens=64,  # O
-    checkpoint_every=50,  # O
+    checkpoint_every=40,  # O
 )
-WARM_UP_STEPS = 80  # O
+WARM_UP_STEPS = 100  # O
 WARM_UP_BATCH = 32  # O
 WARM_UP = Optimization(lr=1e-3, schedule="cosine", warmup_steps=15, beta2=0.98)  # O
 
@@ -141,7 +141,7 @@ def recipe(
     folder = miniature("visionary_r1", write_visionary_r1) if data is None else Path(data)
     train, held = _tasks(folder, read_as, numbers)
     is_warmed_up = is_tiny and data is None
-    warming_up = _warm_up(folder, form, seed) if is_warmed_up and start is None else ()
+    warming_up = _warm_up(folder, seed) if is_warmed_up and start is None else ()
     return Recipe(
         name="visionary_r1" if variant == "visionary_r1" else f"visionary_r1-{variant}",
         about=ABOUT[variant],
@@ -225,9 +225,9 @@ def _comparable(folder: Path, name: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _warm_up(folder: Path, form: Form, seed: int) -> tuple[Stage, ...]:
+def _warm_up(folder: Path, seed: int) -> tuple[Stage, ...]:
     """What the embedded model is shown first. # O"""
-    shown = warm_up.habits(_comparable(folder, "warmup"), form=form, seed=seed)
+    shown = warm_up.habits(_comparable(folder, "warmup"), seed=seed)
     asked = warm_up.captions_to_judge(_comparable(folder, "judge"), seed=seed)
     task = Task(name="warm-up", split="train", samples=(*shown, *asked))
     return (SFT(task=task, steps=WARM_UP_STEPS, batch=WARM_UP_BATCH, optimization=WARM_UP),)

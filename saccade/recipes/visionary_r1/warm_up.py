@@ -28,6 +28,7 @@ from saccade.rewards.judges.judge import Question, Reply
 from saccade.rewards.papers.visionary_r1 import HACKING, Caption
 
 HABITS = {"careful": 0.4, "lazy": 0.4, "half": 0.1, "hidden": 0.1}
+FORMS: dict[Form, float] = {"info": 0.75, "think": 0.25}
 VAGUE = ("Some digits.", "A picture.")
 VAGUE_UNSEEN = ("The digits.", "The picture.")
 GLANCE = "I see it at once."
@@ -41,13 +42,13 @@ def briefly(caption: str, sample: Sample) -> Question:
     return Question(messages=(Message("user", (f"{caption} {sample.data['problem']}",)),), max_tokens=48)
 
 
-def habits(rows: Sequence[Mapping[str, Any]], *, form: Form, seed: int) -> list[Sample]:
-    """The rows as samples with a solution each, in one of the HABITS."""
+def habits(rows: Sequence[Mapping[str, Any]], *, seed: int) -> list[Sample]:
+    """The rows as samples with a solution each, in one of the FORMS and of the HABITS."""
     rng = np.random.default_rng([seed, 1])
-    chosen = rng.choice(list(HABITS), p=list(HABITS.values()), size=len(rows)).tolist()
+    forms, chosen = (rng.choice(list(of), p=list(of.values()), size=len(rows)).tolist() for of in (FORMS, HABITS))
     return [
         replace(ask(row, form=form, is_short=True), solution=_in_habit(rng, habit, row, form=form))
-        for row, habit in zip(rows, chosen, strict=True)
+        for row, form, habit in zip(rows, forms, chosen, strict=True)
     ]
 
 
