@@ -13,10 +13,11 @@ import pytest
 
 from saccade.core.picture import Box, Frame, Labelled
 from saccade.core.sample import DataError, Task
-from saccade.data import parquet
+from saccade.data import detection, parquet
 from saccade.data import vision_r1_griffon as reader
 from saccade.data.miniature import vision_r1_griffon as mini
 from saccade.data.miniature.vision_r1_griffon import write_vision_r1_griffon
+from saccade.recipes.vision_r1_griffon import recipe
 from saccade.recipes.vision_r1_griffon.prompts import ask, asked, question, written
 
 
@@ -233,3 +234,56 @@ def test_the_mix_is_the_papers_half_is_hard_and_a_few_ask_for_what_is_not_there(
     assert np.mean([not there for there in things]) == pytest.approx(mini.NEGATIVES, abs=0.02)
     lists = [n for kind, n in zip(kinds, names, strict=True) if kind == "detection"]
     assert max(map(len, lists)) >= 6
+
+
+# annotated pictures
+
+
+@pytest.fixture(scope="module")
+def annotated(tmp_path_factory) -> Path:
+    """Ten pictures with COCO annotations; picture 3 shows nothing, picture 4 a crowd beside its dog."""
+    folder = tmp_path_factory.mktemp("coco")
+    rng = np.random.default_rng(0)
+    things, images = [], []
+    for number in range(10):
+        name = f"{number}.png"
+        PIL.Image.fromarray(rng.integers(0, 255, (60, 80, 3), dtype=np.uint8)).save(folder / name)
+        images.append({"id": number, "file_name": name, "width": 80, "height": 60})
+        if number != 3:
+            things.append({"image_id": number, "category_id": 1 + number % 2, "bbox": [5, 6, 20, 30], "iscrowd": 0})
+    things += [{"image_id": 4, "category_id": 2, "bbox": [0, 0, 60, 50], "iscrowd": 1}]
+    things += [{"image_id": 6, "category_id": 2, "bbox": [40, 6, 20, 30], "iscrowd": 0}]
+    for number, thing in enumerate(things, start=1):
+        thing |= {"id": number, "area": 600}
+    content = {"images": images, "annotations": things, "categories": [{"id": 1, "name": "dog"}, {"id": 2, "name": "black cat"}]}
+    (folder / "instances.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_annotated_pictures_are_asked_for_all_categories_and_for_each_they_show(annotated):
+    rows = detection.read(annotated)
+    all_at_once = list(map(ask, reader.from_annotations(rows)))
+    assert len(all_at_once) == 10 and all(s.prompt_text == "[picture]Locate all of black cat, dog. Coordinates in JSON." for s in all_at_once)
+    assert [len(sample.target) for sample in all_at_once] == [1, 1, 1, 0, 1, 1, 2, 1, 1, 1]  # the crowd is no target
+    assert all_at_once[0].target == (Labelled("dog", Box(5.0, 6.0, 25.0, 36.0, Frame.PIXEL)),)
+    one = list(map(ask, reader.one_by_one(rows)))
+    assert len(one) == 10 and [sample.kind for sample in one] == ["grounding"] * 10
+    assert [sample.data["names"] for sample in one if len(sample.pictures) and sample.id.split("/")[0].endswith("6")] == [("black cat",), ("dog",)]
+    assert [len(found["objects"]) for found in reader.from_annotations(rows, least=1, most=1)] == [1] * 8
+
+
+def test_annotated_pictures_train_the_recipe_and_a_fifth_of_them_is_held_out(annotated):
+    made = recipe(model="tiny", data=annotated)
+    sizes = {one.name: len(one.task) for one in made.evaluations}
+    assert set(sizes) == {"val", "held-out", "held-out-one"} and sizes["held-out"] == 2
+    trained = {p.sha for sample in made.stages[0].task for p in sample.pictures}
+    assert not trained & {p.sha for one in made.evaluations for sample in one.task for p in sample.pictures}
+
+
+def test_what_cannot_be_asked_of_annotations_is_refused():
+    cat = Labelled("cat, tabby", Box(0.0, 0.0, 5.0, 5.0, Frame.PIXEL))
+    with pytest.raises(DataError, match="'cat, tabby' has one"):
+        reader.from_annotations([{"id": "a", "image": ["a.png"], "objects": [cat]}])
+    gone = {"id": "a", "image": ["none.png"], "objects": [Labelled("cat", cat.box)]}
+    faults = [*reader.from_annotations([gone]), *reader.one_by_one([gone]), *reader.one_by_one([{"id": "b", "fault": "torn"}])]
+    assert [found["fault"] for found in faults] == ["picture none.png does not exist"] * 2 + ["torn"]

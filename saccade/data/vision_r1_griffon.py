@@ -8,6 +8,9 @@
     >>> read(folder, "train", least=10)                 # its --hard
     >>> read(folder, "train", least=0)                  # with the negatives, which show nothing of what they ask for
 
+    >>> from_annotations(detection.read("bccd"))         # any annotated pictures, as rows that ask for all categories of the set
+    >>> one_by_one(detection.read("bccd"))               # and for each that a picture shows, alone (ODinW)
+
 A row's columns are problem, image, solution (JSON: [[class, [x1, y1, x2, y2]], ...]), width and height (of the picture that these
 boxes count pixels of), num_instances, target_id_maps (JSON: class -> number from 1).
 """
@@ -16,7 +19,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +29,19 @@ from saccade.data import parquet
 
 COLUMNS = ("problem", "image", "solution", "width", "height", "num_instances")
 LEAST, MOST, HARD = 1, 30, 10  # C objects of the rows that are kept, and of those that --hard keeps
+# The three kinds of problems: our sentences around the marks by which the released loader tells them.  # C marks
+PROBLEMS: Mapping[str, str] = {
+    "detection": "Look for objects. The category set includes {names}.",
+    "grounding": "Give the exact position of {names} in the picture.",
+    "referring": "Please point out the {names} in the image.",
+}
 _SHARD = re.compile(r"(?P<split>.+?)(?:-\d{5}-of-\d{5}(?:-[0-9a-f]+)?)?")
 _ASPECT = 0.02  # O by how much the stored picture's shape may differ from the stated one: rounding of a resized picture
+
+
+def is_published(folder: Path | str) -> bool:
+    """Whether the folder is to be read by `read`: it holds parquet files, or is not there, as `read` then says."""
+    return not Path(folder).is_dir() or any(_parquets(Path(folder)))
 
 
 def files(folder: Path | str) -> dict[str, list[Path]]:
@@ -36,7 +50,7 @@ def files(folder: Path | str) -> dict[str, list[Path]]:
     if not folder.is_dir():
         raise DataError(f"data folder {folder} {'is a file, not a folder' if folder.exists() else 'does not exist'}")
     found: dict[str, list[Path]] = {}
-    for path in sorted([*folder.glob("*.parquet"), *folder.glob("data/*.parquet")]):
+    for path in _parquets(folder):
         match = _SHARD.fullmatch(path.stem)
         found.setdefault(match["split"] if match else path.stem, []).append(path)
     if not found:
@@ -55,6 +69,52 @@ def read(folder: Path | str, split: str, *, least: int = LEAST, most: int = MOST
     if split not in have:
         raise DataError(f"{folder} has no {split} set; it has: {', '.join(have)}")
     return list(_rows(have[split], split, least=least, most=most))
+
+
+def from_annotations(rows: Iterable[Mapping[str, Any]], *, least: int = 0, most: int = 10_000) -> list[dict[str, Any]]:
+    """Rows of `saccade.data.detection` as rows of this data set: each asks for all categories that the rows show (COCO's way).
+
+    Objects flagged difficult or crowd are no target. Faults are passed on. Rows with fewer or more objects are left out.
+    """
+    rows = list(rows)
+    names = sorted({thing.label for row in rows for thing in _wanted(row)})
+    if held := [name for name in names if "," in name]:
+        raise DataError(f"categories are listed with commas, and {held[0]!r} has one; rename it")
+    problem = PROBLEMS["detection"].format(names=", ".join(names))
+    asked = (_asked(row, row["id"], problem, _wanted(row)) if "fault" not in row else dict(row) for row in rows)
+    return [row for row in asked if "fault" in row or least <= len(row["objects"]) <= most]
+
+
+def one_by_one(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The same for one category at a time: a row for every picture and category that it shows (ODinW's way, # C --single --pos)."""
+    made: list[dict[str, Any]] = []
+    for row in rows:
+        if "fault" in row:
+            made.append(dict(row))
+            continue
+        for name in sorted({thing.label for thing in _wanted(row)}):
+            problem = PROBLEMS["grounding"].format(names=name)
+            made.append(_asked(row, f"{row['id']}/{name}", problem, [t for t in _wanted(row) if t.label == name]))
+    return made
+
+
+def _parquets(folder: Path) -> list[Path]:
+    return sorted([*folder.glob("*.parquet"), *folder.glob("data/*.parquet")])
+
+
+def _wanted(row: Mapping[str, Any]) -> list[Labelled]:
+    """The plain objects of a row of annotations that are targets."""
+    things = row.get("objects", ())
+    return [Labelled(t.label, t.box) for t in things if not {"difficult", "crowd"} & {*getattr(t, "flags", ())}]
+
+
+def _asked(row: Mapping[str, Any], row_id: str, problem: str, things: Sequence[Labelled]) -> dict[str, Any]:
+    plain = {"id": row_id, "split": row.get("part", "")}
+    try:
+        picture = Picture.open(row["image"][0])
+    except PictureError as error:
+        return {**plain, "fault": str(error)}
+    return {**plain, "problem": problem, "picture": picture, "objects": tuple(things)}
 
 
 def _rows(paths: list[Path], split: str, *, least: int, most: int) -> Iterator[dict[str, Any]]:

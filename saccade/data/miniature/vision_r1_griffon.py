@@ -25,14 +25,9 @@ from saccade.data import parquet
 from saccade.data.fresh import fresh
 from saccade.data.miniature.objects import LABELS, Layout, Thing, scene
 from saccade.data.miniature.puzzle import SIDE
+from saccade.data.vision_r1_griffon import PROBLEMS
 
 Kind = Literal["detection", "grounding", "referring"]
-# What the problems say: our sentences around the marks by which the released loader tells the three kinds.  # C marks
-PROBLEMS: Mapping[str, str] = {
-    "detection": "Look for objects. The category set includes {names}.",
-    "grounding": "Give the exact position of {names} in the picture.",
-    "referring": "Please point out the {names} in the image.",
-}
 TRAIN_MIX: Mapping[str, float] = {"detection": 30 / 49, "grounding": 9 / 49, "referring": 10 / 49}  # P
 NEGATIVES = 0.04  # O of the training rows ask for what is not there; the paper says "some"
 HARD = 4  # O objects of a hard scene; the paper's are more than 10 in a photograph

@@ -29,6 +29,7 @@ Sources of numbers: P paper, C released code, L default of the library that the 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,10 +41,11 @@ from saccade.algo.named import grpo_r1v
 from saccade.core.picture import Frame, Labelled, Picture
 from saccade.core.reward import Rewards, weighted
 from saccade.core.sample import DataError, Message, Sample, Task
+from saccade.data import detection
 from saccade.data.miniature.cache import miniature
 from saccade.data.miniature.puzzle import SIDE
 from saccade.data.miniature.vision_r1_griffon import write_vision_r1_griffon
-from saccade.data.vision_r1_griffon import HARD, LEAST, files, read
+from saccade.data.vision_r1_griffon import HARD, LEAST, MOST, files, from_annotations, is_published, one_by_one, read
 from saccade.policy.embedded import EMBEDDED
 from saccade.policy.reader import Reader
 from saccade.policy.spec import ModelSpec, Optimization, Sampling
@@ -151,7 +153,8 @@ def recipe(
 ) -> Recipe:
     """Vision-R1 with the paper's numbers, or the miniature's for an embedded model.
 
-    `data` is a folder of parquet files in the published columns; None writes the embedded miniature. `progression` says when the
+    `data` is a folder of parquet files in the published columns, or of annotated pictures (COCO, VOC, YOLO, ...: asked for all
+    their categories; a fifth is held out); None writes the embedded miniature. `progression` says when the
     thresholds rise, and `differentiation` whether there are any but the one of a hit; both are of the rewards `paper` and `pairs`.
     `beta` is the KL coefficient of the paper or the code. `own` is the scale's own: what suits Qwen2.5-VL and the paper's
     coefficient, or the miniature's. `rows` are those with 1 to 30 objects, the hard ones of them, or all up to 30 with the
@@ -159,9 +162,10 @@ def recipe(
     """
     numbers = MINIATURE if model in EMBEDDED else PAPER
     folder = miniature("vision_r1_griffon", write_vision_r1_griffon) if data is None else Path(data)
+    sets = _published(folder) if is_published(folder) else _annotated(folder, seed=seed)
     spec = _model(model)
     least = _chosen("rows", rows, {"usual": LEAST, "hard": numbers.least_of_hard, "all": 0})
-    every = _task(folder, "train", least=least)
+    every = _task("train", sets["train"](least))
     n_held = max(1, min(numbers.held_out, len(every) // 5))  # O
     held, train = every.samples[-n_held:], every.samples[:-n_held]
     shown = {picture.sha for sample in held for picture in sample.pictures}
@@ -178,7 +182,7 @@ def recipe(
         stages=stages,
         evaluations=(
             _evaluation("val", Task(name="val", split="train", samples=held), numbers, selects=True, blanks=True),
-            *_reported(folder, numbers),
+            *_reported(sets, numbers),
         ),
         claims=CLAIMS,
         checkpoint_every=numbers.checkpoint_every,
@@ -304,11 +308,30 @@ def _sizes(reader: Reader) -> Callable[[Picture], tuple[int, int]]:
     return seen
 
 
-def _reported(folder: Path, numbers: Numbers) -> Sequence[Evaluation]:
-    names = [name for name in files(folder) if name != "train"]
-    return [
-        _evaluation(name, _task(folder, name, least=0), numbers, is_shifted=name.startswith("ood")) for name in names
-    ]
+Sets = Mapping[str, Callable[[int], list[dict[str, Any]]]]  # name -> its rows with at least so many objects
+
+
+def _published(folder: Path) -> Sets:
+    return {name: functools.partial(_rows_of, folder, name) for name in files(folder)}
+
+
+def _rows_of(folder: Path, name: str, least: int) -> list[dict[str, Any]]:
+    return read(folder, name, least=least)
+
+
+def _annotated(folder: Path, *, seed: int) -> Sets:
+    """A folder of annotated pictures in any format of `saccade.data.detection`, a fifth of them held out and asked in both ways."""
+    train, held_out = detection.split(detection.read(folder), held_out=0.2, seed=seed)  # O
+    return {
+        "train": lambda least: from_annotations(train, least=least, most=MOST),
+        "held-out": lambda least: from_annotations(held_out, least=least),
+        "held-out-one": lambda least: one_by_one(held_out),
+    }
+
+
+def _reported(sets: Sets, numbers: Numbers) -> Sequence[Evaluation]:
+    names = [name for name in sets if name != "train"]
+    return [_evaluation(name, _task(name, sets[name](0)), numbers, is_shifted=name.startswith("ood")) for name in names]
 
 
 def _evaluation(name: str, task: Task, numbers: Numbers, **options: bool) -> Evaluation:
@@ -324,5 +347,5 @@ def _evaluation(name: str, task: Task, numbers: Numbers, **options: bool) -> Eva
     )
 
 
-def _task(folder: Path, split: str, *, least: int) -> Task:
-    return Task.from_rows(read(folder, split, least=least), ask, name=split, split=split)
+def _task(name: str, rows: list[dict[str, Any]]) -> Task:
+    return Task.from_rows(rows, ask, name=name, split=name)
