@@ -13,9 +13,9 @@ from saccade.core.rollout import Group, Rollout, Stop
 from saccade.core.sample import DataError, Message, Sample
 from saccade.data.miniature.vision_r1_griffon import write_vision_r1_griffon
 from saccade.policy.reader import Reader
-from saccade.recipes.vision_r1_griffon import gold_answer, recipe
+from saccade.recipes.vision_r1_griffon import recipe
 from saccade.recipes.vision_r1_griffon.figures import box_f1, figures, too_many
-from saccade.recipes.vision_r1_griffon.prompts import written
+from saccade.recipes.vision_r1_griffon.prompts import gold_answer, written
 from saccade.rewards.papers.vision_r1_griffon import staged
 from saccade.run.stage import RL, SFT
 

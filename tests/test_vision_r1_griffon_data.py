@@ -122,6 +122,11 @@ def test_files_are_found_in_shards_and_below_data(tmp_path):
     assert [found["id"] for found in reader.read(tmp_path, "train")] == ["train-00000", "train-00001"]
     with pytest.raises(DataError, match="has no test set; it has: ood-free, train"):
         reader.read(tmp_path, "test")
+    (tmp_path / "data/ood-free.parquet").rename(tmp_path / "id.parquet")
+    for path in (tmp_path / "data").iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match="has no train set; it has: id"):
+        recipe(model="tiny", data=tmp_path)
 
 
 def test_what_is_no_such_folder_is_said_in_one_sentence(tmp_path):

@@ -29,28 +29,23 @@ Sources of numbers: P paper, C released code, L default of the library that the 
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import PIL.Image
-
 from saccade.algo.named import grpo_r1v
-from saccade.core.picture import Frame, Labelled, Picture
 from saccade.core.reward import Rewards, weighted
-from saccade.core.sample import DataError, Message, Sample, Task
-from saccade.data import detection
+from saccade.core.sample import DataError, Task
 from saccade.data.miniature.cache import miniature
 from saccade.data.miniature.puzzle import SIDE
 from saccade.data.miniature.vision_r1_griffon import write_vision_r1_griffon
-from saccade.data.vision_r1_griffon import HARD, LEAST, MOST, files, from_annotations, is_published, one_by_one, read
+from saccade.data.vision_r1_griffon import HARD, LEAST
 from saccade.policy.embedded import EMBEDDED
-from saccade.policy.reader import Reader
 from saccade.policy.spec import ModelSpec, Optimization, Sampling
 from saccade.recipes.vision_r1_griffon.figures import box_f1, figures, too_many
-from saccade.recipes.vision_r1_griffon.prompts import ask, written
+from saccade.recipes.vision_r1_griffon.prompts import ask, gold_answer
+from saccade.recipes.vision_r1_griffon.sets import Sets, sets_of, with_solutions
 from saccade.rewards.geometry.matching import Staged
 from saccade.rewards.papers.vision_r1_griffon import (
     RELEASED_PRECISION_ADAPTIVE,
@@ -162,7 +157,7 @@ def recipe(
     """
     numbers = MINIATURE if model in EMBEDDED else PAPER
     folder = miniature("vision_r1_griffon", write_vision_r1_griffon) if data is None else Path(data)
-    sets = _published(folder) if is_published(folder) else _annotated(folder, seed=seed)
+    sets = sets_of(folder, seed=seed)
     spec = _model(model)
     least = _chosen("rows", rows, {"usual": LEAST, "hard": numbers.least_of_hard, "all": 0})
     every = _task("train", sets["train"](least))
@@ -190,12 +185,6 @@ def recipe(
         seed=seed,
         gold_answer=gold_answer,
     )
-
-
-def gold_answer(sample: Sample) -> str:
-    """The list that deserves full marks: every object in the order of its row, boxes in whole pixels of the picture as the model sees it."""
-    (picture,) = sample.pictures
-    return written(Labelled(t.label, picture.convert(t.box, to=Frame.MODEL)) for t in sample.target)
 
 
 CLAIMS = (
@@ -262,7 +251,7 @@ def _stages(variant: Variant, task: Task, numbers: Numbers, rl: RL, spec: ModelS
 def _sft(task: Task, numbers: Numbers, spec: ModelSpec) -> SFT:
     steps = max(1, round(len(task) / numbers.sft_batch))  # C 1 epoch
     optimization = replace(numbers.sft, warmup_steps=steps // 10)  # C
-    return SFT(task=_with_solutions(task, spec), steps=steps, batch=numbers.sft_batch, optimization=optimization)
+    return SFT(task=with_solutions(task, spec), steps=steps, batch=numbers.sft_batch, optimization=optimization)
 
 
 def _rl(task: Task, numbers: Numbers, rewards: Rewards, *, beta: float) -> RL:
@@ -277,56 +266,6 @@ def _rl(task: Task, numbers: Numbers, rewards: Rewards, *, beta: float) -> RL:
         sampling=numbers.sampling,
         optimization=numbers.rl,
     )
-
-
-def _with_solutions(task: Task, spec: ModelSpec) -> Task:
-    """The task with gold answers in pixels of the pictures as this model will see them."""
-    seen = _sizes(Reader.of(spec))
-    samples = []
-    for sample in task:
-        messages = tuple(
-            Message(m.role, tuple(p.seen_at(seen(p)) if isinstance(p, Picture) else p for p in m.parts))
-            for m in sample.messages
-        )
-        samples.append(replace(sample, solution=gold_answer(replace(sample, messages=messages))))
-    return replace(task, samples=tuple(samples))
-
-
-def _sizes(reader: Reader) -> Callable[[Picture], tuple[int, int]]:
-    """At which size a model sees a picture. The processor is asked once for each size that pictures have."""
-    known: dict[tuple[int, int], tuple[int, int]] = {}
-
-    def seen(picture: Picture) -> tuple[int, int]:
-        if picture.size not in known:
-            blank = Picture.of(PIL.Image.new("RGB", picture.size))
-            sizes = reader.read(Sample(id="size", messages=(Message("user", (blank,)),), target=None)).model_sizes
-            if not sizes:
-                raise DataError("SFT on boxes needs a model that sees a picture whole, at one size; this family cuts it into tiles")
-            known[picture.size] = sizes[0]
-        return known[picture.size]
-
-    return seen
-
-
-Sets = Mapping[str, Callable[[int], list[dict[str, Any]]]]  # name -> its rows with at least so many objects
-
-
-def _published(folder: Path) -> Sets:
-    return {name: functools.partial(_rows_of, folder, name) for name in files(folder)}
-
-
-def _rows_of(folder: Path, name: str, least: int) -> list[dict[str, Any]]:
-    return read(folder, name, least=least)
-
-
-def _annotated(folder: Path, *, seed: int) -> Sets:
-    """A folder of annotated pictures in any format of `saccade.data.detection`, a fifth of them held out and asked in both ways."""
-    train, held_out = detection.split(detection.read(folder), held_out=0.2, seed=seed)  # O
-    return {
-        "train": lambda least: from_annotations(train, least=least, most=MOST),
-        "held-out": lambda least: from_annotations(held_out, least=least),
-        "held-out-one": lambda least: one_by_one(held_out),
-    }
 
 
 def _reported(sets: Sets, numbers: Numbers) -> Sequence[Evaluation]:

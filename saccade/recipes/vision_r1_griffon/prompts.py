@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from saccade.core.picture import Labelled
+from saccade.core.picture import Frame, Labelled
 from saccade.core.sample import DataError, Message, Sample
 
 Kind = Literal["detection", "grounding", "referring"]
@@ -83,3 +83,9 @@ def ask(row: Mapping[str, Any]) -> Sample:
         kind=kind,
         data={"names": names, "problem": row["problem"], "split": row.get("split", "")},
     )
+
+
+def gold_answer(sample: Sample) -> str:
+    """The list that deserves full marks: every object in the order of its row, boxes in whole pixels of the picture as the model sees it."""
+    (picture,) = sample.pictures
+    return written(Labelled(t.label, picture.convert(t.box, to=Frame.MODEL)) for t in sample.target)
