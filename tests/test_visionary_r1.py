@@ -83,6 +83,14 @@ def test_the_arms_differ_in_form_and_rewards_only(made):
         assert [e.name for e in arm.evaluations] == ["easy", "misleading", "plain", "judge-full", "judge-vague"]
 
 
+def test_arms_may_begin_with_the_same_warmed_up_weights(made):
+    whole, short = made(), made(start="warmed-up")
+    assert [stage.name for stage in whole.stages] == ["sft", "rl"] and whole.model.path == "tiny"
+    assert [stage.name for stage in short.stages] == ["rl"] and short.model.path == "warmed-up"
+    assert short.stages[0].task.samples == whole.stages[1].task.samples
+    assert [e.name for e in short.evaluations] == [e.name for e in whole.evaluations]
+
+
 def test_the_gold_answer_earns_accuracy_and_format_in_every_arm(made):
     for variant in ("visionary_r1", "caption_format", "grpo"):
         arm = made(variant=variant)
