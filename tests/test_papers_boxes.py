@@ -164,6 +164,8 @@ def test_nothing_there(make, as_released):
     assert value(reward, answered("None"), GOLD) == 0.0
     assert value(reward, answered("```json\n[]\n```"), GOLD) == 0.0
     assert value(reward, "None", ()) == 0.0  # no answer block
+    assert value(reward, answered("[] {} () null None"), ()) == (1.0 if as_released else 0.0)  # all at once says nothing
+    assert value(reward, answered(" [ ] "), ()) == 1.0
 
 
 def test_malformed_items_count_in_the_length():

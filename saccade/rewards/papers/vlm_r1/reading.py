@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 from saccade.core.picture import Box, Frame, Labelled
 from saccade.rewards.read.boxes import boxes
-from saccade.rewards.read.literals import fences, literal
+from saccade.rewards.read.literals import fences, likely, literal
 from saccade.rewards.read.reading import Reading
 from saccade.rewards.read.tags import last_section
 
 SYSTEM = "VLM-R1"
 
+_EMPTY = re.compile(r"\s*\[\s*\]\s*")
 _NEWLINE = re.compile(r"(?<=\s)\n|\n")
 
 
@@ -46,11 +47,14 @@ def detections(text: str, frame: Frame) -> Reading[Detections]:
 
 
 def detections_in(text: str, frame: Frame) -> Reading[Detections]:
-    """The boxes of this whole text."""
+    """The boxes of this whole text. An empty list says that there are none where it stands alone, or in a fence."""
     read = boxes(text, frame=frame)
     if read.value is None:
         return Reading(None, read.why)
-    return Reading(Detections(found=read.value.found, n_written=read.value.n_written, says_nothing=not read.value.n_written))
+    says_nothing = not read.value.n_written
+    if says_nothing and not read.value.says_none and not any(_EMPTY.fullmatch(part) for part in likely(text)):
+        return Reading(None, "an empty list amid other things")
+    return Reading(Detections(found=read.value.found, n_written=read.value.n_written, says_nothing=says_nothing))
 
 
 def released_detections(text: str, frame: Frame) -> Reading[Detections]:
