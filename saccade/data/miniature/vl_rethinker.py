@@ -36,10 +36,10 @@ STYLES = {"worked": 0.3, "guessed": 0.4, "mended": 0.3}
 
 
 def words(rng: np.random.Generator, pool: str) -> Puzzle:
-    """A sum of two to eight numbers below ten, without a picture. `pool` "test" asks for sums that "train" never does."""
+    """A sum of two to six numbers below ten, without a picture. `pool` "test" asks for sums that "train" never does."""
     while True:
-        numbers = rng.integers(0, 10, size=int(rng.integers(2, 9))).tolist()
-        problem = f"What is the sum of {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}?"
+        numbers = rng.integers(0, 10, size=int(rng.integers(2, 7))).tolist()
+        problem = f"What is {'+'.join(map(str, numbers))}?"
         is_for_tests = hashlib.sha256(problem.encode()).digest()[0] % 5 == 0
         if is_for_tests == (pool == "test"):
             break

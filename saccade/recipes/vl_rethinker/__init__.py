@@ -199,7 +199,8 @@ def gold_answer_in_doubt(sample: Sample) -> str:
 
 def _model(path: str) -> ModelSpec:
     if path in EMBEDDED:
-        return ModelSpec(path=path, learn_tokens=16384)
+        # O the short warm-up would spoil what the tower sees
+        return ModelSpec(path=path, freeze=("vision",), learn_tokens=16384)
     # C 256 to 1,280 image tokens a picture
     return ModelSpec(path=path, dtype="bfloat16", gradient_checkpointing=True, min_pixels=200_704, max_pixels=1_003_520)
 
