@@ -48,7 +48,7 @@ class Arm:
         arguments = list(common)
         for one in re.split(r",(?=[^,=]+=)", values) if values else ():
             key, equals, value = one.partition("=")
-            if not (key and equals and value) or value.endswith(","):
+            if not (key and equals) or (key in FLAGS and not value) or value.endswith(","):
                 raise Misuse(f"--arm {text}: {one!r} is not key=value; an arm is NAME:key=value,key=value, or NAME: alone")
             flag = f"--{key}" if key in FLAGS else "--set" if "." in key else "--with"
             arguments += [flag, value if key in FLAGS else one]

@@ -115,18 +115,21 @@ def with_algorithm(recipe: Recipe, name: str) -> Recipe:
 
 def make(name: str, *, options: Sequence[str], **common: Any) -> Recipe:
     """The recipe with its `key=value` options. UnknownRecipe for a key or value that it does not take."""
+    from saccade.run.overrides import Leaf, OverrideError, read_as
+
     function = module(name).recipe
     hints = typing.get_type_hints(function)
-    own = {key: hints.get(key, str) for key in inspect.signature(function).parameters if key not in COMMON}
+    taken = {key: one.default for key, one in inspect.signature(function).parameters.items() if key not in COMMON}
+    own = {key: Leaf(None if default is inspect.Parameter.empty else default, hints.get(key, str)) for key, default in taken.items()}
     chosen = {}
     for option in options:
         key, equals, text = option.partition("=")
         if not equals or key not in own:
             raise UnknownRecipe(f"--with {option}: {name} takes {', '.join(f'{k}=...' for k in own) or 'no options'}")
-        allowed = typing.get_args(own[key])
-        if allowed and text not in allowed:
-            raise UnknownRecipe(f"--with {option}: {key} is one of {', '.join(map(str, allowed))}")
-        if own[key] is int and not text.isdigit():
-            raise UnknownRecipe(f"--with {option}: {key} is a whole number, got {text!r}")
-        chosen[key] = int(text) if own[key] is int else text
+        try:
+            chosen[key] = read_as(text, own[key], where=f"--with {option}")
+        except OverrideError as error:
+            raise UnknownRecipe(str(error)) from error
+        if type(chosen[key]) is int and chosen[key] < 0:
+            raise UnknownRecipe(f"--with {option}: {key} is a whole number from 0, got {text!r}")
     return function(**common, **chosen)

@@ -21,6 +21,7 @@ from tests.test_own_recipe import OWN
         ("big:model=Qwen/Qwen2.5-VL,algorithm=dapo,data=a/b", "big", ("--model", "Qwen/Qwen2.5-VL", "--algorithm", "dapo", "--data", "a/b")),
         ("tasks:only=a,b,more=1", "tasks", ("--with", "only=a,b", "--with", "more=1")),
         ("model=a/b,n=1", "model=a_b_n=1", ("--model", "a/b", "--with", "n=1")),
+        ("all:pass_rate=", "all", ("--with", "pass_rate=")),
         ("url:data=http://x:1", "url", ("--data", "http://x:1")),
     ],
 )
@@ -29,7 +30,7 @@ def test_an_arm_says_what_train_is_told(text, name, arguments):
     assert Arm.parse(text, common=("--seed", "3")).arguments == ("--seed", "3", *arguments)
 
 
-@pytest.mark.parametrize("text", ["plain", "a:b", "a:=1", "a:n=", "a:n=1,,m=2,", "a/b:n=1", ":n=1", "", "../a:n=1", ".a:"])
+@pytest.mark.parametrize("text", ["plain", "a:b", "a:=1", "a:data=", "a:n=1,,m=2,", "a/b:n=1", ":n=1", "", "../a:n=1", ".a:"])
 def test_what_is_no_arm_is_refused(text):
     with pytest.raises(Misuse, match="--arm"):
         Arm.parse(text)

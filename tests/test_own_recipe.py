@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from saccade import catalog
 from saccade.cli import main
 
 OWN = '''"""Squares: how many there are."""
@@ -94,3 +96,47 @@ def test_what_is_no_recipe_gets_one_sentence(name, text, says, tmp_path, capsys,
         (tmp_path / name).write_text(text)
     assert main(["show", name]) == 2
     assert says in capsys.readouterr().err
+
+
+OPTIONS = '''"""Options of every type."""
+
+from typing import Literal
+
+
+def recipe(*, model="tiny", data=None, seed=0, share: float = 0.5, is_on: bool = False, start: str | None = None, kind: Literal["a", "b"] = "a",
+           n: int = 1, names: str = "x", most=9, must: str):
+    return dict(share=share, is_on=is_on, start=start, kind=kind, n=n, names=names, most=most, must=must)
+'''
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("share=0.25", 0.25), ("share=1", 1.0), ("is_on=true", True), ("is_on=false", False), ("start=a/b", "a/b"), ("start=None", None),
+        ("kind=b", "b"), ("n=0", 0), ("names=", ""), ("names=1", "1"), ("most=3", 3), ("must=be=so", "be=so"),
+    ],
+)  # fmt: skip
+def test_options_arrive_as_what_they_are_declared_to_be(tmp_path, option, value):
+    (tmp_path / "options.py").write_text(OPTIONS)
+    made = catalog.make(str(tmp_path / "options.py"), options=["must=", option], model="tiny", data=None, seed=0)
+    found = made[option.partition("=")[0]]
+    assert found == value and type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("share=half", "--with share=half: got 'half' where 0.5 stands; allowed is a number"),
+        ("share=nan", "allowed is a number"),
+        ("is_on=maybe", "allowed is true or false"),
+        ("kind=c", "allowed is one of a, b"),
+        ("n=1.5", "allowed is a whole number"),
+        ("n=-1", "n is a whole number from 0, got '-1'"),
+        ("nn=1", "takes share=..., is_on=..., start=..., kind=..., n=..., names=..., most=..., must=..."),
+        ("n", "takes share=..."),
+    ],
+)
+def test_options_of_another_type_are_misuse(tmp_path, option, says):
+    (tmp_path / "options.py").write_text(OPTIONS)
+    with pytest.raises(catalog.UnknownRecipe, match=re.escape(says)):
+        catalog.make(str(tmp_path / "options.py"), options=[option], model="tiny", data=None, seed=0)

@@ -54,7 +54,7 @@ def override(recipe: Tree, settings: Iterable[str]) -> Tree:
         path = path.strip()
         if not equals:
             raise OverrideError(f"--set {setting}: write path=value, such as stages.0.lr=1e-6")
-        changes[path] = _parse(text.strip(), _scalar_at(path, leaves), where=f"--set {setting}")
+        changes[path] = read_as(text.strip(), _scalar_at(path, leaves), where=f"--set {setting}")
     return _rebuilt(recipe, changes)
 
 
@@ -143,8 +143,8 @@ def _initials(name: str) -> str:
     return "".join(word[:1] for word in name.split("_"))
 
 
-def _parse(text: str, leaf: Leaf, *, where: str) -> Any:
-    """The text as the first of the field's types that takes it."""
+def read_as(text: str, leaf: Leaf, *, where: str) -> Any:
+    """The text as the first of the leaf's types that takes it. OverrideError, beginning with `where`, if none does."""
     readers = _readers(leaf)
     if not readers:
         raise OverrideError(f"{where}: the field does not say what it may hold beside None; change it in Python")
