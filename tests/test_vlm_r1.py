@@ -72,6 +72,15 @@ def test_a_worked_answer_is_in_the_models_frame_and_earns_full_marks_at_any_size
     assert worked(sample_of("text", "No Defect"), frame=Frame.MODEL, thought=None) == "<answer>No Defect</answer>"
 
 
+def test_thoughts_name_the_cells_of_the_models_picture_where_the_row_has_none():
+    many = sample_of("ovd", (Labelled("cat", px(64, 48, 320, 240)), Labelled("dog", px(480, 380, 640, 480))))
+    assert worked(many, frame=Frame.MODEL, cells=True).startswith("<think>cat at 1 0, dog at 3 2.</think>")
+    assert worked(sample_of("rec", px(0, 0, 64, 48)), frame=Frame.MODEL, cells=True).startswith("<think>It is at 0 0.</think>")
+    assert worked(sample_of("ovd", ()), frame=Frame.MODEL, cells=True) == "<think>Nothing is there.</think><answer>None</answer>"
+    own = replace(many, data={**many.data, "thought": "Mine."})
+    assert worked(own, frame=Frame.MODEL, cells=True).startswith("<think>Mine.</think>")
+
+
 def test_the_files_own_pixels_as_an_answer_earn_nothing():
     one = sample_of("rec", px(64, 48, 320, 240))
     assert value(rec(), said(one, '<think>x</think><answer>{"bbox_2d": [64, 48, 320, 240]}</answer>')) < 0.1
@@ -133,7 +142,9 @@ def folder(tmp_path_factory):
 
 def test_kinds_methods_and_the_reward_override(folder):
     made = recipe(model="tiny", data=folder)
-    methods = Counter(sample.data[METHOD] for stage in made.stages if isinstance(stage, RL) for sample in stage.task)
+    assert [type(stage) for stage in made.stages] == [RL]
+    assert [type(stage) for stage in recipe(model="tiny", data=folder, task="text").stages] == [SFT, RL]
+    methods = Counter(sample.data[METHOD] for stage in made.stages for sample in stage.task)
     assert set(methods) == {"rec", "odLength", "all_match"}
     other = recipe(model="tiny", data=folder, reward="od_ap", task="ovd")
     assert {sample.data[METHOD] for sample in other.stages[0].task} == {"od_ap"} and len(other.stages) == 1
