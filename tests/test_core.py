@@ -149,8 +149,11 @@ def test_what_is_held_out_shares_no_picture_and_no_bare_question_with_what_is_tr
     assert ([s.id for s in rest], [s.id for s in held], rest.name, held.name) == (["b", "e"], ["f", "g"], "t", "val")
     assert [s.id for s in task.apart_from([samples[4]])] == ["a", "b", "c", "d", "f", "g"]
     for n in (0, 7):
-        with pytest.raises(ValueError, match=f"t has 7 samples, so 1 to 6 can be held out, got {n}"):
+        with pytest.raises(DataError, match=f"t has 7 samples, so 1 to 6 can be held out, got {n}"):
             task.hold_out(n)
+    alike = Task(name="t", split="train", samples=(samples[0], samples[5]))
+    with pytest.raises(DataError, match="t: every sample shows a picture of the 1 that are held out, so nothing is left to train on"):
+        alike.hold_out(1)
 
 
 def test_other_pictures_take_the_places_of_a_samples_own():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import PIL.Image
+import pyarrow.parquet
 import pytest
 
 from saccade.core.picture import PictureError
@@ -60,3 +61,11 @@ def test_what_is_no_table_gets_one_sentence(tmp_path):
     (tmp_path / "flipped.parquet").write_bytes(flipped)
     with pytest.raises(DataError, match="flipped.parquet is damaged"):
         list(rows(tmp_path / "flipped.parquet"))
+
+
+def test_text_that_is_not_utf_8_is_damage(tmp_path):
+    latin = pyarrow.array(["caf\xe9".encode("latin-1")])
+    text = pyarrow.Array.from_buffers(pyarrow.string(), 1, latin.buffers())
+    pyarrow.parquet.write_table(pyarrow.table({"word": text}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="a.parquet is damaged: 'utf-8' codec can't decode"):
+        list(rows(tmp_path / "a.parquet"))

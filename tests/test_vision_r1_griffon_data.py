@@ -99,6 +99,7 @@ def test_the_solution_says_how_many_there_are_and_the_column_what_is_kept(tmp_pa
         ({"problem": None}, "the problem must be text"),
         ({"image": {"bytes": b"torn", "path": None}}, "cannot be decoded"),
         ({"num_instances": None}, "num_instances must be a whole number"),
+        ({"num_instances": float("inf")}, "num_instances must be a whole number"),
         ({"problem": "What is this?"}, "has no known wording"),
         ({"problem": "The category set includes , ."}, "has no known wording"),
     ],

@@ -149,12 +149,15 @@ class Task:
     def hold_out(self, n: int) -> tuple[Task, Task]:
         """What is left to train on, and the last `n` samples as the task "val": no picture is in both. Bad rows stay with the first.
 
-        ValueError where `n` leaves nothing.
+        DataError where that leaves nothing.
         """
         if not 0 < n < len(self):
-            raise ValueError(f"{self.name} has {len(self)} samples, so 1 to {len(self) - 1} can be held out, got {n}")
+            raise DataError(f"{self.name} has {len(self)} samples, so 1 to {len(self) - 1} can be held out, got {n}")
         held = Task(name="val", split=self.split, samples=tuple(self.samples[-n:]))
-        return replace(self, samples=tuple(self.samples[:-n])).apart_from(held), held
+        left = replace(self, samples=tuple(self.samples[:-n])).apart_from(held)
+        if not left.samples:
+            raise DataError(f"{self.name}: every sample shows a picture of the {n} that are held out, so nothing is left to train on")
+        return left, held
 
     @classmethod
     def from_rows(

@@ -40,7 +40,7 @@ def rows(path: Path | str, *, needs: Sequence[str] = ()) -> Iterator[dict[str, A
         try:
             for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
                 yield from batch.to_pylist()
-        except (OSError, pyarrow.ArrowException) as error:
+        except (OSError, pyarrow.ArrowException, UnicodeDecodeError) as error:  # the last: text that is not UTF-8
             raise DataError(f"{path} is damaged: {error}") from None
 
 

@@ -142,7 +142,7 @@ def _count(value: Any) -> int:
     """The number of instances; it stands there as a number or as text. # C int(...)"""
     try:
         return int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last: infinity
         raise DataError(f"num_instances must be a whole number, got {value!r}") from None
 
 
