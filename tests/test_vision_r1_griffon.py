@@ -143,6 +143,7 @@ def test_figures_of_a_detection_set_in_literal_numbers():
     found = figures(rollouts)
     assert found["boxes"] == 2.0 and found["gold"] == 1.5
     assert found["precision"] == pytest.approx(2 / 4) and found["recall"] == pytest.approx(2 / 3)
+    assert found["placed"] == 1.0  # the second picture's cat was called a dog, in the right place
     # Cat: recall 1/2 with precision 1 up to it, 51 of 101 recall levels. Dog: the false one stands after the right one, so 1
     # up to IoU 0.8 and 0 at 0.85, 0.9 and 0.95.
     assert found["AP50"] == pytest.approx((51 / 101 + 1) / 2)

@@ -8,7 +8,7 @@ compared in pixels of the stored picture.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 
@@ -25,8 +25,8 @@ HIT = 0.5  # P of AP50; the IoU from which a box counts as found
 
 def figures(rollouts: Sequence[Rollout]) -> Mapping[str, float]:
     """mAP, AP50, AP75 and AR100 as COCO has them (0 to 1; -1 without gold), and of all boxes of the set together: the share that is
-    right at IoU 0.5 (precision), the share of gold that was found (recall), and how many boxes an answer has (boxes) of how many
-    gold ones (gold).
+    right at IoU 0.5 (precision), the share of gold that was found (recall), the same whatever its label says, which is what the
+    rewards pay for (placed), and how many boxes an answer has (boxes) of how many gold ones (gold).
 
     Questions for one category or expression are asked once per picture and category that it shows, and what is said in answer is
     taken to be of that category (# C `--single --pos`, the ODinW setting); mAP is then the mean over these categories. Expressions
@@ -34,7 +34,7 @@ def figures(rollouts: Sequence[Rollout]) -> Mapping[str, float]:
     """
     said, gold = zip(*map(_pair, rollouts), strict=True)
     coco = coco_metrics(*from_labelled(gold, said)[:2])
-    counts = sum(map(_counts, said, gold), Counts(n_right=0, n_said=0, n_gold=0))
+    counts = _sum(map(_counts, said, gold))
     return {
         "mAP": coco.ap,
         "AP50": coco.ap50,
@@ -42,6 +42,7 @@ def figures(rollouts: Sequence[Rollout]) -> Mapping[str, float]:
         "AR100": coco.ar100,
         "precision": counts.precision,
         "recall": counts.recall,
+        "placed": _sum(found(a, b, iou=HIT, by_label=False) for a, b in zip(said, gold, strict=True)).recall,
         "boxes": fmean(predictions(rollout.text).n_written for rollout in rollouts),
         "gold": fmean(map(len, gold)),
     }
@@ -73,6 +74,10 @@ def _pair(rollout: Rollout) -> tuple[list[Labelled], list[Labelled]]:
 
 def _named(things: Sequence[Labelled], name: str | None) -> list[Labelled]:
     return [Labelled((thing.label if name is None else name).strip().lower(), thing.box) for thing in things]
+
+
+def _sum(counts: Iterable[Counts]) -> Counts:
+    return sum(counts, Counts(n_right=0, n_said=0, n_gold=0))
 
 
 def _counts(said: Sequence[Labelled], gold: Sequence[Labelled]) -> Counts:
