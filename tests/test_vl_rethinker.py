@@ -10,6 +10,7 @@ from saccade.algo.replay import ReleasedReplay, RepeatedNonzero, SelectiveReplay
 from saccade.core.rollout import Group, Rollout, Stop
 from saccade.core.sample import DataError
 from saccade.data.miniature.vl_rethinker import write_vl_rethinker
+from saccade.data.parquet import write
 from saccade.policy.spec import ModelSpec
 from saccade.policy.transformers_policy import TransformersPolicy
 from saccade.recipes.vl_rethinker import gold_answer, gold_answer_in_doubt, recipe
@@ -170,3 +171,9 @@ def test_questions_of_text_alone_are_packed_with_pictured_ones(folder):
     found = probe(policy, mixed, seed=0)
     assert found["probe/separate_gap"] < 1e-4 and found["probe/sampler_gap"] < 1e-4
     assert found["probe/blank_shift"] > 1e-3
+
+
+def test_a_single_row_is_too_few_and_says_so(tmp_path):
+    write(tmp_path / "rows.parquet", [{"qid": "sums-0", "question": "What is 1 + 2?", "answer": "3"}])
+    with pytest.raises(DataError, match=r"has 1 row\(s\) to train on, and none is left beside the 1 held out"):
+        recipe(data=tmp_path)

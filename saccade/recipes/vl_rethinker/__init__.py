@@ -148,6 +148,8 @@ def recipe(
     n_held = max(1, min(numbers.held_out, len(again) // 5))  # O
     held = list(again)[-n_held:]
     kept = [replace(task, samples=_unlike(held, task.samples[:-n_held])) for task in (plain, again)]
+    if not kept[0].samples:
+        raise DataError(f"{folder} has {len(plain)} row(s) to train on, and none is left beside the {n_held} held out: more rows are needed")
     stages = _stages(variant, kept, numbers, _rewards(reward), _replay(variant, ssr, numbers), imitation)
     if numbers.warm_up_steps and "warm_up" in files(folder):
         stages = (_warm_up(folder, held, numbers), *stages)
