@@ -14,7 +14,7 @@ from saccade.data.parquet import write
 from saccade.policy.spec import ModelSpec
 from saccade.policy.transformers_policy import TransformersPolicy
 from saccade.recipes.vl_rethinker import gold_answer, gold_answer_in_doubt, recipe
-from saccade.recipes.vl_rethinker.prompts import REASON, RETHINK
+from saccade.recipes.vl_rethinker.prompts import EMBEDDED_ONES, PUBLISHED
 from saccade.recipes.vl_rethinker.shares import mends, spoils, waits
 from saccade.run.probe import probe
 from saccade.run.stage import RL, SFT
@@ -45,11 +45,11 @@ def test_two_stages_after_a_warm_up_and_none_for_a_real_model(folder):
     assert [stage.name for stage in small.stages] == ["warm-up", "reason", "rethink"]
     assert [stage.name for stage in large.stages] == ["reason", "rethink"]
     assert isinstance(small.stages[0], SFT) and all(isinstance(stage, RL) for stage in large.stages)
-    for made in (small, large):
+    for made, words in ((small, EMBEDDED_ONES), (large, PUBLISHED)):
         reason, rethink = made.stages[-2:]
-        assert all(sample.prompt_text.endswith(REASON) for sample in reason.task)
-        assert all(sample.prompt_text.endswith(RETHINK) for sample in rethink.task)
-        assert all(sample.prompt_text.endswith(RETHINK) for evaluation in made.evaluations for sample in evaluation.task)
+        assert all(sample.prompt_text.endswith(words.reason) for sample in reason.task)
+        assert all(sample.prompt_text.endswith(words.rethink) for sample in rethink.task)
+        assert all(sample.prompt_text.endswith(words.rethink) for evaluation in made.evaluations for sample in evaluation.task)
     (folder / "warm_up.parquet").rename(folder / "warm_up.away")
     try:
         assert [stage.name for stage in recipe(data=folder).stages] == ["reason", "rethink"]
@@ -156,12 +156,12 @@ def test_what_chooses_and_what_is_reported_is_never_trained_on(folder):
     made = recipe(data=folder)
     trained = [sample for stage in made.stages for sample in stage.task]
     pictures = {picture.sha for sample in trained for picture in sample.pictures}
-    words = {sample.prompt_text.partition("\n\n")[0] for sample in trained if not sample.pictures}
+    words = {sample.data["question"] for sample in trained if not sample.pictures}
     assert len(words) > 8 and len(pictures) > 30
     for evaluation in made.evaluations:
         for sample in evaluation.task:
             assert not any(picture.sha in pictures for picture in sample.pictures)
-            assert sample.pictures or sample.prompt_text.partition("\n\n")[0] not in words
+            assert sample.pictures or sample.data["question"] not in words
 
 
 def test_questions_of_text_alone_are_packed_with_pictured_ones(folder):

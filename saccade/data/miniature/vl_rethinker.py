@@ -31,6 +31,7 @@ SCHEMA = pyarrow.schema(
     [("qid", TEXT), ("question", TEXT), ("image", TEXTS), ("answer", TEXT), ("category", TEXT), ("source", TEXT)]
 )
 WARM_UP = SCHEMA.append(pyarrow.field("attempt", TEXT)).append(pyarrow.field("solution", TEXT))
+GUESS = "I see it at once."  # as the embedded model was taught to guess
 # Shares of the warm-up: worked and right; the answer at once; a mistake, and the right solution after it.  # O
 STYLES = {"worked": 0.3, "guessed": 0.4, "mended": 0.3}
 
@@ -126,18 +127,21 @@ def _box(answer: str) -> str:
     return rf"\boxed{{{answer}}}"
 
 
+def _said(thought: str, answer: str) -> str:
+    return f"<think>{thought}</think>{_box(answer)}"
+
+
 def _solved(rng: np.random.Generator, puzzle: Puzzle) -> dict[str, str | None]:
     """A solution in one of the styles, and the mistaken attempt before it, where there is one."""
-    worked = f"{puzzle.thought} {_box(puzzle.answer)}"
+    worked = _said(puzzle.thought, puzzle.answer)
     match str(rng.choice(list(STYLES), p=list(STYLES.values()))):
         case "worked":
             return {"attempt": None, "solution": worked}
         case "guessed":
-            return {"attempt": None, "solution": _box(puzzle.answer)}
+            return {"attempt": None, "solution": _said(GUESS, puzzle.answer)}
         case _:
             thought, answer = mistaken(rng, puzzle)
-            is_worked = rng.random() < 0.5
-            return {"attempt": f"{thought} {_box(answer)}" if is_worked else _box(answer), "solution": worked}
+            return {"attempt": _said(thought if rng.random() < 0.5 else GUESS, answer), "solution": worked}
 
 
 def mistaken(rng: np.random.Generator, puzzle: Puzzle) -> tuple[str, str]:

@@ -31,10 +31,11 @@ Sources of numbers: P paper, C released code, I inferred, O ours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from saccade.algo.advantages import mean_only
 from saccade.algo.algorithm import Algorithm
@@ -51,7 +52,7 @@ from saccade.data.miniature.vl_rethinker import write_vl_rethinker
 from saccade.data.vl_rethinker import files, passable, read
 from saccade.policy.embedded import EMBEDDED
 from saccade.policy.spec import ModelSpec, Optimization, Sampling
-from saccade.recipes.vl_rethinker.prompts import ask, ask_again, ask_with_solution
+from saccade.recipes.vl_rethinker.prompts import EMBEDDED_ONES, PUBLISHED, Instructions, ask, ask_with_solution
 from saccade.recipes.vl_rethinker.shares import mends, spoils, waits
 from saccade.rewards.papers.vl_rethinker import accuracy, shaped
 from saccade.run.choice import Highest
@@ -69,6 +70,7 @@ SHIFTED = ("more",)  # O benchmarks of the miniature that are out of distributio
 class Numbers:
     """What differs between the paper's scale and the miniature's."""
 
+    instructions: Instructions
     prompts: int
     siblings: int
     updates: int
@@ -84,11 +86,12 @@ class Numbers:
     eval_temperature: float
     checkpoint_every: int
     warm_up_steps: int = 0  # O the paper has no SFT
-    warm_up_batch: int = 32  # O
-    warm_up: Optimization = Optimization(lr=3e-4, schedule="linear")  # O
+    warm_up_batch: int = 16  # O
+    warm_up: Optimization = Optimization(lr=5e-4, schedule="cosine", beta2=0.99)  # O
 
 
 PAPER = Numbers(
+    instructions=PUBLISHED,
     prompts=1024,  # P queries of an episode
     siblings=8,  # P
     updates=16,  # P of 512 answers each
@@ -105,6 +108,7 @@ PAPER = Numbers(
     checkpoint_every=10,  # O
 )
 MINIATURE = Numbers(
+    instructions=EMBEDDED_ONES,
     prompts=16,  # O
     siblings=8,  # P
     updates=1,  # O
@@ -144,9 +148,9 @@ def recipe(
     numbers = MINIATURE if model in EMBEDDED else PAPER
     folder = miniature("vl_rethinker", write_vl_rethinker) if data is None else Path(data)
     rows = passable(read(folder, "train"), pass_rate)
-    plain, again = (Task.from_rows(rows, asking, name=name, split="train") for asking, name in ((ask, "reason"), (ask_again, "rethink")))
+    plain, again = (_task(rows, instruction, "train") for instruction in (numbers.instructions.reason, numbers.instructions.rethink))
     n_held = max(1, min(numbers.held_out, len(again) // 5))  # O
-    held = list(again)[-n_held:]
+    held = again.samples[-n_held:]
     kept = [replace(task, samples=_unlike(held, task.samples[:-n_held])) for task in (plain, again)]
     if not kept[0].samples:
         raise DataError(f"{folder} has {len(plain)} row(s) to train on, and none is left beside the {n_held} held out: more rows are needed")
@@ -159,7 +163,7 @@ def recipe(
         model=_model(model),
         stages=stages,
         evaluations=(
-            _evaluation("val", Task(name="val", split="train", samples=tuple(held)), numbers, selects=True),
+            _evaluation("val", Task(name="val", split="train", samples=held), numbers, selects=True),
             *_reported(folder, numbers),
         ),
         claims=CLAIMS,
@@ -280,7 +284,7 @@ def _rl(
 
 def _warm_up(folder: Path, held: Sequence[Sample], numbers: Numbers) -> SFT:
     rows = list(enumerate(read(folder, "warm_up")))
-    samples = tuple(ask_with_solution(number, row) for number, row in rows if "fault" not in row)
+    samples = tuple(ask_with_solution(number, row, instructions=numbers.instructions) for number, row in rows)
     task = Task(name="warm-up", split="train", samples=_unlike(held, samples))
     optimization = replace(numbers.warm_up, warmup_steps=numbers.warm_up_steps // 10)  # O
     return SFT(name="warm-up", task=task, steps=numbers.warm_up_steps, batch=numbers.warm_up_batch, optimization=optimization)
@@ -298,7 +302,11 @@ def _unlike(held: Sequence[Sample], samples: Sequence[Sample]) -> tuple[Sample, 
 
 
 def _question(sample: Sample) -> str:
-    return sample.prompt_text.partition("\n\n")[0]
+    return sample.data["question"]
+
+
+def _task(rows: Sequence[Mapping[str, Any]], instruction: str, name: str) -> Task:
+    return Task.from_rows(rows, partial(ask, instruction=instruction), name=name, split="test" if name != "train" else name)
 
 
 def _reported(folder: Path, numbers: Numbers) -> list[Evaluation]:
@@ -309,7 +317,7 @@ def _reported(folder: Path, numbers: Numbers) -> list[Evaluation]:
     for row in read(folder, "eval"):
         by_benchmark.setdefault(row["benchmark"], []).append(row)
     return [
-        _evaluation(name, Task.from_rows(rows, ask_again, name=name, split="test"), numbers, is_shifted=name in SHIFTED)
+        _evaluation(name, _task(rows, numbers.instructions.rethink, name), numbers, is_shifted=name in SHIFTED)
         for name, rows in by_benchmark.items()
     ]
 
