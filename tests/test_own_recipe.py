@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -140,3 +142,10 @@ def test_options_of_another_type_are_misuse(tmp_path, option, says):
     (tmp_path / "options.py").write_text(OPTIONS)
     with pytest.raises(catalog.UnknownRecipe, match=re.escape(says)):
         catalog.make(str(tmp_path / "options.py"), options=[option], model="tiny", data=None, seed=0)
+
+
+def test_settings_hold_no_addresses_that_differ_from_run_to_run(own):
+    made = catalog.make(str(own), options=[], model="tiny", data=None, seed=0)
+    settings = replace(made, gold_answer=partial(partial(sorted, reverse=True), "ab", key=len)).settings()
+    assert settings["gold_answer"] == "sorted(ab, reverse=True, key=len)"
+    assert not [value for value in settings.values() if " at 0x" in str(value)]

@@ -169,6 +169,8 @@ def test_two_pictures_come_in_their_order_before_the_question(tmp_path):
         ({"answer": None}, "must be text, got str and NoneType"),
         ({"PassRate_7BBase": 8.0}, "must lie from 0 to 1, got 8"),
         ({"image": [3]}, "a path or a list of paths, got int"),
+        ({"image": ["a\0b.png"]}, "no file's name: embedded null byte"),
+        ({"image": ["x" * 5000]}, "xxx' is no file's name: File name too long"),
     ],
 )
 def test_a_bad_row_is_named_and_stays_beside_the_good_ones(tmp_path, changes, why):

@@ -123,7 +123,10 @@ def _pictures(cell: Any, root: Path) -> list[Any]:
 def _find(name: str, root: Path) -> Path:
     """The first place where the picture is; the plain one below the root when it is nowhere."""
     places = [root / part / name for part in _PICTURE_FOLDERS]
-    return next((place.resolve() for place in places if place.is_file()), places[0].resolve())
+    try:
+        return next((place.resolve() for place in places if place.is_file()), places[0].resolve())
+    except (OSError, ValueError) as error:  # a name that no disk takes
+        raise DataError(f"{name[:60]!r} is no file's name: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _rate(name: str, value: Any) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -79,4 +80,7 @@ def _plain(value: Any) -> Any:
         return repr(value)  # JSON has no word for it
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if isinstance(value, functools.partial):  # its own repr holds an address, which differs from run to run
+        given = [*(str(_plain(one)) for one in value.args), *(f"{key}={_plain(one)}" for key, one in value.keywords.items())]
+        return f"{_plain(value.func)}({', '.join(given)})"
     return getattr(value, "__name__", None) or repr(value)
