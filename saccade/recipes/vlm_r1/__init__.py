@@ -1,9 +1,9 @@
 """VLM-R1: rewards that can be computed from boxes, for finding what a sentence means and everything that a list names.
 
-Shen et al. 2025, "VLM-R1: A Stable and Generalizable R1-style Large Vision-Language Model", arXiv 2504.07615. GRPO with the IoU of
-one box (referring expressions, REC), with the mAP of a list of boxes (open-vocabulary detection, OVD), and with whatever method
-a row of the data names, several pictures in a question included. mAP alone invites lists without end; odLength, mAP times
-min(1, gold boxes / boxes said), stops that. RL generalises to shifted data where imitation of the same data does not.
+Shen et al. 2025, "VLM-R1: A Stable and Generalizable R1-style Large Vision-Language Model", arXiv 2504.07615. GRPO
+with the IoU of one box (referring expressions, REC), with the mAP of a list of boxes (open-vocabulary detection, OVD), and
+with whatever method a row of the data names, several pictures in a question included. mAP alone invites lists without end;
+odLength, mAP times min(1, gold boxes / boxes said), stops that. RL generalises to shifted data where imitation does not.
 
     saccade train vlm_r1                                           REC, OVD and pairs of pictures, dispatched by row
     saccade train vlm_r1 --with task=ovd --with reward=od_ap       mAP alone
@@ -11,19 +11,19 @@ min(1, gold boxes / boxes said), stops that. RL generalises to shifted data wher
     saccade train vlm_r1 --data path/bccd                          any detection folder: VOC, COCO, YOLO, DeepPCB
     saccade train vlm_r1 --model Qwen/Qwen2.5-VL-3B-Instruct --data rec_jsonl --with images=../coco --with methods=rec
 
-`prompts.py` holds the questions, `samples.py` makes Samples and worked answers, `sets.py` says what is trained and measured on,
-`figures.py` computes the figures of a detection set, `saccade/rewards/papers/vlm_r1/` the rewards and what they depart in,
-`saccade/data/vlm_r1.py` reads the on-disk format.
+`prompts.py` holds the questions, `samples.py` makes Samples and worked answers, `sets.py` says what is trained and
+measured on, `figures.py` computes the figures of a whole set, `saccade/rewards/papers/vlm_r1/` holds the rewards and what
+they depart in, `saccade/data/vlm_r1.py` reads the on-disk format.
 
 Departs:
-- A row's accu_reward_method that nobody knows is refused; the released code scores it by its default. `rec` is a method like the
-  others, so that one run may mix them; there it is a switch of the run.
-- Boxes are asked for and read in the model's picture and scored in the file's, always. The code did so from June 2025 on.
+- A row's accu_reward_method that nobody knows is refused; the released code scores it by its default. `rec` is a method
+  like the others, so that one run may mix them; there it is a switch of the run.
+- Boxes are asked for and read in the model's picture and scored in the file's, always; the code from June 2025 on.
 - The format of OVD wants the fence (P) and of REC the whole text (P); the code takes a weaker one for both.
 - Adapters have no dropout (0.05 in the code).
 - The miniature trains its three kinds of rows in one run; the paper trains a model for each.
-- The embedded model is shown worked answers first (SFT) where it trains on a data set in a native format, or on pairs of pictures
-  alone: it has never seen such.
+- The embedded model is shown worked answers first (SFT) where it trains on a data set in a native format, or on pairs of
+  pictures alone: it has never seen such.
 - The last checkpoint is handed over, and evaluations answer in up to as many tokens as training (256 in the code).
 
 Sources of numbers: P paper, C released code, L default of the library that the code ran (TRL 0.15), I inferred, O ours.
@@ -34,23 +34,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from saccade.algo.named import grpo_vlm_r1
 from saccade.core.picture import Frame
 from saccade.core.reward import Reward, Rewards, weighted
-from saccade.core.sample import DataError, Sample, Task
+from saccade.core.sample import Sample, Task
 from saccade.data.miniature.cache import miniature
 from saccade.data.miniature.vlm_r1 import write_vlm_r1
-from saccade.data.vlm_r1 import files as files_of
-from saccade.data.vlm_r1 import sources
 from saccade.policy.embedded import EMBEDDED
 from saccade.policy.reader import Reader
 from saccade.policy.spec import LoRA, ModelSpec, Optimization, Sampling
 from saccade.recipes.vlm_r1.figures import detection, grounding
 from saccade.recipes.vlm_r1.samples import solved, worked
-from saccade.recipes.vlm_r1.sets import Sets, held_back, is_native, native, published
-from saccade.rewards.mix import gated, routed
+from saccade.recipes.vlm_r1.sets import Lists, held_back, sets_of
+from saccade.rewards.mix import routed
 from saccade.rewards.papers.vlm_r1 import (
     accuracy,
     format,
@@ -65,7 +63,6 @@ from saccade.run.evaluate import Evaluation, Totals
 from saccade.run.recipe import Claim, Recipe
 from saccade.run.stage import RL, SFT, Stage
 
-KINDS = ("rec", "ovd", "text")
 Variant = Literal["rl", "sft", "cot_sft"]
 TaskName = Literal["all", "rec", "ovd", "text"]
 Detection = Literal["row", "odLength", "od_ap", "od_ap50", "weighted_sum", "map"]
@@ -175,31 +172,47 @@ def recipe(
 ) -> Recipe:
     """VLM-R1 with the paper's numbers, or the miniature's for an embedded model.
 
-    `data` is a folder of the published JSONL files, one such file, or a detection data set in its native format; None writes the
-    embedded miniature. `files`, `images` and `methods` are the published ":"-separated parallel lists (default: all .jsonl files of
-    the folder, pictures counted from it, and each row's own method). `reward` scores detection rows another way than they
-    say, `terms` adds the cosine length and the repetition, `frame` says what the model's coordinates count ("mille" for
-    InternVL). `most_boxes` of a label are asked for in a picture of a native data set. `lora` trains adapters of that rank.
+    `data` is a folder of the published JSONL files, one such file, or a detection data set in its native format; None writes
+    the embedded miniature. `files`, `images` and `methods` are the published ":"-separated parallel lists (default: all
+    .jsonl files of the folder, pictures counted from it, each row's own method). `reward` scores detection rows another way
+    than they say, `terms` adds the cosine length and the repetition, `frame` says what the model's coordinates count
+    ("mille" for InternVL). Labels with more than `most_boxes` things in a picture of a native data set are not asked for.
+    `lora` trains adapters of that rank instead of all weights (0).
     """
     numbers = MINIATURE if model in EMBEDDED else PAPER
-    coordinates = Frame(frame)
-    sets = _sets(data, files, images, methods, task=task, reward=reward, most_boxes=most_boxes, numbers=numbers, seed=seed)
-    if sets.about:
+    method = None if reward == "row" else reward
+    lists = Lists(files=files, images=images, methods=methods)
+    sets = sets_of(
+        miniature("vlm_r1", write_vlm_r1) if data is None else Path(data),
+        lists=lists,
+        task=task,
+        method=method,
+        most_boxes=most_boxes,
+        most_tests=numbers.most_tests,
+        seed=seed,
+    )
+    if sets.is_native:
         numbers = replace(numbers, sampling=replace(numbers.sampling, max_tokens=numbers.native_tokens))
     train, held = held_back(sets.train, numbers.held_out)
-    spec = _model(model, lora, numbers)
-    is_warmed = model in EMBEDDED and (bool(sets.about) or set(train) == {"text"})
-    evaluations = [
-        *(_evaluation(f"val-{kind}", kind, _task(samples, "val"), coordinates, numbers, selects=True, blanks=True) for kind, samples in held.items()),
-        *(_evaluation(name, kind, part, coordinates, numbers, is_shifted=shifted) for name, kind, part, shifted in sets.tests),
-    ]
-    stages = _stages(variant, train, spec, numbers, _rewards(terms, coordinates, numbers), coordinates, lora=lora, is_warmed=is_warmed)
+    coordinates, spec = Frame(frame), _model(model, lora, numbers)
+    rewards = _rewards(terms, coordinates, numbers)
+    if variant == "rl":
+        is_warmed = model in EMBEDDED and (sets.is_native or set(train) == {"text"})
+        warm = (_imitation(train, spec, coordinates, numbers, is_warming=True),) if is_warmed else ()
+        stages: tuple[Stage, ...] = (*warm, _rl(train, numbers, rewards, lora=lora))
+    else:
+        thought = None if variant == "sft" else "I look."
+        stages = (_imitation(train, spec, coordinates, numbers, thought=thought),)
+    vals = [(f"val-{kind}", kind, _task(samples, "val"), {"selects": True, "blanks": True}) for kind, samples in held.items()]
+    tests = [(name, kind, part, {"is_shifted": shifted}) for name, kind, part, shifted in sets.tests]
     return Recipe(
         name="vlm_r1" if variant == "rl" else f"vlm_r1-{variant}",
         about=ABOUT[variant] + (f" ({sets.about})" if sets.about else ""),
         model=spec,
         stages=tuple(replace(stage, task=replace(stage.task, bad_rows=sets.bad_rows)) for stage in stages),
-        evaluations=tuple(evaluations),
+        evaluations=tuple(
+            _evaluation(name, kind, part, coordinates, numbers, **options) for name, kind, part, options in vals + tests
+        ),
         claims=CLAIMS,
         checkpoint_every=numbers.checkpoint_every,
         seed=seed,
@@ -209,11 +222,11 @@ def recipe(
 
 CLAIMS = (
     Claim(
-        text="3B, REC after 600 steps: LISA-Grounding (shifted) 56.51 -> RL 63.14, SFT 54.82; RefCOCO val 88.7 -> 90.55, 88.7",
+        text="3B, REC after 600 steps: LISA (shifted) 56.51 -> RL 63.14, SFT 54.82; RefCOCO val 88.7 -> 90.55, 88.7",
         source="P; specs/vlm_r1.md 6.5",
     ),
     Claim(
-        text="3B, OVD: with AP or mAP alone outputs grow without bound, COCO-filtered mAP 11.4 and 11.8; odLength 21.1, base 14.2, SFT 18.5",
+        text="3B, OVD: with AP50 or mAP alone outputs grow without bound, COCO mAP 11.4 and 11.8; odLength 21.1, SFT 18.5",
         source="P; specs/vlm_r1.md 6.5",
     ),
     Claim(
@@ -221,25 +234,6 @@ CLAIMS = (
         source="P; specs/vlm_r1.md 6.5",
     ),
 )
-
-
-def _sets(
-    data: str | Path | None, files: str, images: str, methods: str, *, task: str, reward: str, most_boxes: int, numbers: Numbers, seed: int
-) -> Sets:
-    method = None if reward == "row" else reward
-    if data is not None and not files and is_native(data):
-        return native(data, method=method or "odLength", most_boxes=most_boxes, seed=seed)
-    folder = miniature("vlm_r1", write_vlm_r1) if data is None else Path(data)
-    if folder.is_file():
-        folder, files = folder.parent, files or folder.name
-    listed = files or ":".join(f"{name}.jsonl" for name in files_of(folder))
-    found = published(
-        sources(listed, folders=images or ".", methods=methods or None, root=folder), detection=method, most_tests=numbers.most_tests
-    )
-    chosen = {kind: found.train[kind] for kind in KINDS if kind in found.train and task in ("all", kind)}
-    if not chosen:
-        raise DataError(f"task is {task!r}; {folder} has training rows of: {', '.join(found.train) or 'none'}")
-    return replace(found, train=chosen, tests=tuple(test for test in found.tests if test[1] in chosen))
 
 
 def _rewards(terms: Terms, frame: Frame, numbers: Numbers) -> Rewards:
@@ -263,45 +257,42 @@ def _model(path: str, rank: int, numbers: Numbers) -> ModelSpec:
     )
 
 
-def _stages(
-    variant: Variant,
-    train: dict[str, list[Sample]],
-    spec: ModelSpec,
-    numbers: Numbers,
-    rewards: Rewards,
-    frame: Frame,
-    *,
-    lora: int,
-    is_warmed: bool,
-) -> tuple[Stage, ...]:
-    samples = [sample for of_kind in train.values() for sample in of_kind]
+def _rl(train: dict[str, list[Sample]], numbers: Numbers, rewards: Rewards, *, lora: int) -> RL:
+    samples = _all(train)
     prompts = numbers.text_prompts if set(train) == {"text"} else numbers.prompts
-    steps = min(numbers.max_steps, max(1, round(len(samples) * numbers.epochs / prompts)))
-    if variant != "rl":
-        thought = None if variant == "sft" else "I look."
-        task = _task(_solved(samples, spec, frame, thought=thought), "answers")
-        sft_steps = max(1, round(len(task) * numbers.sft_epochs / numbers.sft_batch))
-        return (SFT(task=task, steps=sft_steps, batch=numbers.sft_batch, optimization=numbers.sft),)
-    rl = RL(
+    return RL(
         task=_task(samples, "rl"),
         rewards=rewards,
         algorithm=grpo_vlm_r1(beta=numbers.ovd_beta if set(train) == {"ovd"} else numbers.beta),
-        steps=steps,
+        steps=min(numbers.max_steps, max(1, round(len(samples) * numbers.epochs / prompts))),
         prompts=prompts,
         siblings=numbers.siblings,
         sampling=numbers.sampling,
         optimization=replace(numbers.rl, lr=numbers.lora_lr) if lora else numbers.rl,
     )
-    if not is_warmed:
-        return (rl,)
-    shown = _task(_solved(samples, spec, frame, cells=True), "worked")
-    return (SFT(task=shown, steps=numbers.warm_steps, batch=numbers.sft_batch, optimization=numbers.warm), rl)
 
 
-def _solved(samples: list[Sample], spec: ModelSpec, frame: Frame, **options: Any) -> list[Sample]:
-    """Samples with answers to imitate, in the frame that this model answers in."""
-    reader = Reader.of(spec) if frame is Frame.MODEL and any(sample.kind != "text" for sample in samples) else None
-    return solved(samples, frame=frame, seen=reader.seen if reader else lambda sample: sample.pictures, **options)
+def _imitation(
+    train: dict[str, list[Sample]],
+    spec: ModelSpec,
+    frame: Frame,
+    numbers: Numbers,
+    *,
+    is_warming: bool = False,
+    thought: str | None = "I look.",
+) -> SFT:
+    """SFT on the gold answers in the frame that this model answers in; warming up, with the embedded model's thoughts."""
+    samples = _all(train)
+    needs_size = frame is Frame.MODEL and any(sample.kind != "text" for sample in samples)
+    seen = Reader.of(spec).seen if needs_size else lambda sample: sample.pictures
+    task = _task(solved(samples, frame=frame, seen=seen, thought=thought, cells=is_warming), "answers")
+    steps = numbers.warm_steps if is_warming else max(1, round(len(task) * numbers.sft_epochs / numbers.sft_batch))
+    optimization = numbers.warm if is_warming else numbers.sft
+    return SFT(task=task, steps=steps, batch=numbers.sft_batch, optimization=optimization)
+
+
+def _all(train: dict[str, list[Sample]]) -> list[Sample]:
+    return [sample for samples in train.values() for sample in samples]
 
 
 def _task(samples: list[Sample], name: str) -> Task:
@@ -316,8 +307,7 @@ def _evaluation(name: str, kind: str, task: Task, frame: Frame, numbers: Numbers
             # The share over IoU 0.5 is a total: on the miniature's grid another row's box is that near once in sixteen.
             score, shares, totals = rec(frame=frame), (format_rec(),), (grounding(frame),)
         case "ovd":
-            score = gated(format_ovd(), od_length(frame=frame), name="accuracy")  # O "[] {} ()" is no way to say None
-            shares, totals = (format_ovd(),), (detection(frame),)
+            score, shares, totals = od_length(frame=frame), (format_ovd(),), (detection(frame),)
         case _:
             score, shares, totals = accuracy(frame=frame), (format(),), ()
     return Evaluation(

@@ -1,4 +1,4 @@
-"""Figures of a whole set from all its greedy answers: REC accuracy; COCO mAP, NMS-AP, greedy precision and recall, boxes an answer.
+"""Figures of a whole set from all its greedy answers: REC accuracy; COCO mAP, NMS-AP, greedy precision and recall.
 
     Evaluation(..., totals=(grounding(Frame.MODEL),))       # eval/NAME/total/acc50
     Evaluation(..., totals=(detection(Frame.MODEL),))       # eval/NAME/total/map, ap50, nms_map, precision, recall, boxes

@@ -42,7 +42,7 @@ def ovd_question(names: Sequence[str]) -> str:
 
 
 def rec_answer(box: Iterable[float], thought: str | None) -> str:
-    """The text that answers a grounding question with a box (x1, y1, x2, y2); without a think block where `thought` is None."""
+    """The text that answers a grounding question with a box (x1, y1, x2, y2); no think block where `thought` is None."""
     return text_answer(json.dumps({"bbox_2d": list(box)}), thought)
 
 

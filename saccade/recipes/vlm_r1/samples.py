@@ -1,4 +1,4 @@
-"""Rows into Samples, and Samples into the answers that deserve full marks: boxes of the file into boxes of the model's picture.
+"""Rows into Samples, and Samples into answers of full marks: boxes of the file become boxes of the model's picture.
 
     >>> sample = ask({"id": "a/1", "image": ["cat.jpg"], "problem": "Where is the cat?", "answer": "[10, 20, 30, 40]",
     ...               "accu_reward_method": "rec"})
@@ -7,8 +7,8 @@
     >>> worked(sample, frame=Frame.MODEL)                     # of a sample whose pictures know the model's size
     '<think>I look.</think><answer>{"bbox_2d": [5, 10, 15, 20]}</answer>'
 
-Kinds: `rec` one box, `ovd` a list of labelled boxes or None, `text` whatever is answered in words. Gold boxes are in pixels of
-the file (# C); they lie in a sample's first picture.
+Kinds: `rec` one box, `ovd` a list of labelled boxes or None, `text` whatever is answered in words. Gold boxes are in pixels
+of the file (# C); they lie in a sample's first picture.
 """
 
 from __future__ import annotations
@@ -30,8 +30,6 @@ TEMPLATE_OF = {"rec": "rec", "ovd": "odLength", "text": "default"}
 UNSURE = frozenset({"difficult", "crowd"})  # O flags of objects that are no target
 ALL_NAMES = 8  # O so many labels of a data set are all asked for; of more, those in the picture and a few others
 NEGATIVES = (1, 3)  # P least and most descriptions of other samples that are added
-
-Converted = Callable[[Box], tuple[float, ...]]
 
 
 def kind_of(method: str | None) -> str:
@@ -61,9 +59,9 @@ def ask(row: Mapping[str, Any], *, detection: str | None = None) -> Sample:
 def ask_native(row: Mapping[str, Any], *, names: Sequence[str], method: str, most_boxes: int, seed: int) -> Sample:
     """The Sample of one row of `saccade.data.detection`: find the things of these names, all of them or some.
 
-    Labels with more than `most_boxes` things in the picture are not asked for (# P, there of COCO) but the least crowded where
-    all are, so that no picture is lost; difficult ones and crowds are no target. All names are asked for if they are few, else
-    those in the picture and one to three others (# P). `left_out` in the data counts the objects that are no target.
+    Labels with more than `most_boxes` things in the picture are not asked for (# P, there of COCO) but the least crowded
+    where all are, so that no picture is lost; difficult ones and crowds are no target. All names are asked for if they are
+    few, else those in the picture and one to three others (# P). `left_out` in the data counts objects that are no target.
     """
     if "fault" in row:
         raise DataError(row["fault"])
@@ -105,8 +103,13 @@ def worked(
     return text_answer(sample.target, own)
 
 
-def solved(samples: Iterable[Sample], *, frame: Frame, seen: Callable[[Sample], Sequence[Picture]], **options: Any) -> list[Sample]:
-    """The samples with a worked answer to imitate, boxes in whole numbers; `seen` gives a sample's pictures as the model sees them."""
+def solved(
+    samples: Iterable[Sample], *, frame: Frame, seen: Callable[[Sample], Sequence[Picture]], **options: Any
+) -> list[Sample]:
+    """The samples with a worked answer to imitate, boxes in whole numbers; `options` are those of `worked`.
+
+    `seen` gives a sample's pictures as the model sees them.
+    """
     answered = []
     for sample in samples:
         shown = iter(seen(sample)) if frame is Frame.MODEL and sample.kind != "text" else iter(sample.pictures)
@@ -124,7 +127,9 @@ def _at_cells(sample: Sample) -> str:
     return f"{', '.join(said)}." if said else "Nothing is there." if sample.kind == "ovd" else ""
 
 
-def _sample(name: str, pictures: Sequence[Picture], question: str, *, kind: str, target: Any, data: Mapping[str, Any]) -> Sample:
+def _sample(
+    name: str, pictures: Sequence[Picture], question: str, *, kind: str, target: Any, data: Mapping[str, Any]
+) -> Sample:
     text = prompt(TEMPLATE_OF[kind], question)
     return Sample(id=name, messages=(Message("user", (*pictures, text)),), target=target, kind=kind, data=data)
 
