@@ -149,7 +149,7 @@ def test_the_habits_come_in_their_shares_and_their_form(folder):
         assert read_in["answer"] == row["answer"]
         if read_in["info"] in warm_up.VAGUE:
             found["lazy"] += 1
-            assert read_in["think"] == warm_up.GLANCE
+            assert read_in["think"] == (f"Hint: {row['hint']}." if row["hint"] else warm_up.GUESS)
         elif read_in["info"] == row["thought"] != row["caption"]:
             found["hidden"] += 1
         else:
@@ -181,20 +181,23 @@ def test_captions_are_judged_as_the_reward_asks_and_its_targets_earn_what_they_s
 def test_a_judge_that_leans_on_the_hint_does_not_judge_well(folder):
     row = next(row for row in read(folder, "easy") if row["problem_type"] == "numerical")
     rng = warm_up.np.random.default_rng(0)
-    vague = warm_up._to_judge(rng, "vague", row, warm_up.VAGUE)
+    vague = warm_up._to_judge(rng, "vague", row)
     assert warm_up.judges_well(attempt(vague, row["hint"])).value == 0
     assert warm_up.judges_well(attempt(vague, "Unknown.")).value == 1
     wrong = numerical(folder, "misleading")
-    full = warm_up._to_judge(rng, "full", wrong, warm_up.VAGUE)
+    full = warm_up._to_judge(rng, "full", wrong)
     assert warm_up.judges_well(attempt(full, wrong["hint"])).value == 0
     assert warm_up.judges_well(attempt(full, f"<think>{wrong['thought']}</think>{wrong['answer']}")).value == 1
-    reasons = warm_up._to_judge(rng, "reasons", wrong, warm_up.VAGUE)
+    reasons = warm_up._to_judge(rng, "reasons", wrong)
     assert warm_up.judges_well(attempt(reasons, f"{HACKING.lower()}.")).value == 1
     assert warm_up.judges_well(attempt(reasons, wrong["answer"])).value == 0
 
 
-def test_held_out_captions_are_vague_in_other_words():
-    assert not set(warm_up.VAGUE) & set(warm_up.VAGUE_UNSEEN)
+def test_what_is_measured_of_the_judge_was_not_taught(folder):
+    shown = warm_up.captions_to_judge(list(read(folder, "judge")), seed=0)
+    again = warm_up.of_case(shown, "vague", unlike=())
+    assert again.name == "judge-vague" and all(sample.target == warm_up.UNKNOWN for sample in again) and len(again)
+    assert not len(warm_up.of_case(shown, "vague", unlike=shown))
 
 
 # ---- what is measured

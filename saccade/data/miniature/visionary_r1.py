@@ -37,7 +37,7 @@ HELD_OUT: dict[str, Hint] = {"easy": "right", "plain": "absent", "misleading": "
 
 
 def write_visionary_r1(
-    folder: Path | str, *, seed: int = 0, n_train: int = 640, n_warmup: int = 2560, n_judge: int = 640, n_test: int = 120
+    folder: Path | str, *, seed: int = 0, n_train: int = 512, n_warmup: int = 3040, n_judge: int = 800, n_test: int = 100
 ) -> Path:
     """The folder, freshly written, with so many rows in each file. DataError if something is there already."""
     counts = {"train": n_train, "warmup": n_warmup, "judge": n_judge, **dict.fromkeys(HELD_OUT, n_test)}

@@ -106,15 +106,15 @@ MINIATURE = Numbers(
     prompts=16,  # O
     siblings=8,  # P
     epochs=1,  # C
-    max_steps=40,  # O
+    max_steps=32,  # O
     optimization=Optimization(lr=5e-5, beta2=0.99),  # O
     sampling=Sampling(temperature=0.9, max_tokens=64),  # P temperature, O tokens
     held_out=40,  # O
     attempts=1,  # O
     eval_tokens=64,  # O
-    checkpoint_every=40,  # O
+    checkpoint_every=32,  # O
 )
-WARM_UP_STEPS = 100  # O
+WARM_UP_STEPS = 120  # O
 WARM_UP_BATCH = 32  # O
 WARM_UP = Optimization(lr=1e-3, schedule="cosine", warmup_steps=15, beta2=0.98)  # O
 
@@ -149,7 +149,7 @@ def recipe(
         stages=(*warming_up, _rl(train, numbers, _rewards(variant, warm_up.briefly if is_tiny else from_text_alone), COURSES[kl])),
         evaluations=(
             *(_evaluation(task, form, numbers) for task in held),
-            *(_judging(folder, numbers) if is_warmed_up else ()),
+            *(_judging(folder, numbers, seed) if is_warmed_up else ()),
         ),
         claims=CLAIMS,
         checkpoint_every=numbers.checkpoint_every,
@@ -272,11 +272,11 @@ def _evaluation(task: Task, form: Form, numbers: Numbers) -> Evaluation:
     )
 
 
-def _judging(folder: Path, numbers: Numbers) -> list[Evaluation]:
-    """How well the policy judges captions of held-out pictures: those beside wrong hints, and vague ones beside right hints."""
+def _judging(folder: Path, numbers: Numbers, seed: int) -> list[Evaluation]:
+    """How well the policy judges captions of held-out pictures: full ones beside wrong hints, and vague ones beside right hints."""
+    shown = warm_up.captions_to_judge(_comparable(folder, "judge"), seed=seed)
     evaluations = []
     for case, name in (("full", "misleading"), ("vague", "easy")):
-        samples = warm_up.captions_to_judge(_comparable(folder, name), vague=warm_up.VAGUE_UNSEEN, seed=0)
-        task = warm_up.of_case(samples, case, name=f"judge-{case}")
+        task = warm_up.of_case(warm_up.captions_to_judge(_comparable(folder, name), seed=0), case, unlike=shown)
         evaluations.append(Evaluation(name=task.name, task=task, score=warm_up.judges_well, max_tokens=numbers.eval_tokens))
     return evaluations

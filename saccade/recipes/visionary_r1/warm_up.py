@@ -4,8 +4,8 @@ The paper needs nothing of this: its base model can describe, reason and judge. 
 them up. A short imitation shows it captions, in habits that leave something to be learnt:
 
     careful  40 %   the digits in the caption, the sum worked out
-    lazy     40 %   an empty phrase for a caption, and the answer of the hint, or at first glance
-    half     10 %   the digits in the caption, and still the answer of the hint
+    lazy     40 %   an empty phrase for a caption; the hint, repeated, or a guess
+    half     10 %   the digits in the caption, and still the hint, or a guess
     hidden   10 %   the sum worked out in the caption, nothing in the thought
 
 and to judge, from text alone: to work out the answer from a caption that holds the digits, whatever the hint says; to say
@@ -30,10 +30,9 @@ from saccade.rewards.papers.visionary_r1 import HACKING, Caption
 HABITS = {"careful": 0.4, "lazy": 0.4, "half": 0.1, "hidden": 0.1}
 FORMS: dict[Form, float] = {"info": 0.75, "think": 0.25}
 VAGUE = ("Some digits.", "A picture.")
-VAGUE_UNSEEN = ("The digits.", "The picture.")
-GLANCE = "I see it at once."
+GUESS = "I see it at once."
 UNKNOWN = "unknown"
-CASES = {"full": 0.6, "vague": 0.2, "reasons": 0.2}
+CASES = {"full": 0.5, "vague": 0.3, "reasons": 0.2}
 JUDGED = "judged"  # the kind of the samples about a caption
 
 
@@ -52,36 +51,39 @@ def habits(rows: Sequence[Mapping[str, Any]], *, seed: int) -> list[Sample]:
     ]
 
 
-def captions_to_judge(rows: Sequence[Mapping[str, Any]], *, vague: Sequence[str] = VAGUE, seed: int) -> list[Sample]:
+def captions_to_judge(rows: Sequence[Mapping[str, Any]], *, seed: int) -> list[Sample]:
     """Samples about a caption of each row, without its picture, asked as the caption reward asks; in one of the CASES."""
     rng = np.random.default_rng([seed, 2])
     chosen = rng.choice(list(CASES), p=list(CASES.values()), size=len(rows)).tolist()
-    return [_to_judge(rng, case, row, vague) for row, case in zip(rows, chosen, strict=True)]
+    return [_to_judge(rng, case, row) for row, case in zip(rows, chosen, strict=True)]
 
 
-def of_case(samples: Sequence[Sample], case: str, *, name: str) -> Task:
-    """Those of the samples about captions that are of this case."""
-    return Task(name=name, split="test", samples=tuple(sample for sample in samples if sample.data["case"] == case))
+def of_case(samples: Sequence[Sample], case: str, *, unlike: Sequence[Sample]) -> Task:
+    """Those of the samples about captions that are of this case, and whose question is none of the others'."""
+    asked = {sample.messages for sample in unlike}
+    chosen = (sample for sample in samples if sample.data["case"] == case and sample.messages not in asked)
+    return Task(name=f"judge-{case}", split="test", samples=tuple(chosen))
 
 
 def _in_habit(rng: np.random.Generator, habit: str, row: Mapping[str, Any], *, form: Form) -> str:
     caption, thought = row["caption"], row["thought"]
+    easily = f"Hint: {row['hint']}." if row["hint"] else GUESS
     match habit:
         case "lazy":
-            caption, thought = str(rng.choice(VAGUE)), GLANCE
+            caption, thought = str(rng.choice(VAGUE)), easily
         case "half":
-            thought = GLANCE
+            thought = easily
         case "hidden" if form == "info" and thought != caption:
             caption, thought = thought, "As above."
     return written(caption, thought, row["answer"], form=form)
 
 
-def _to_judge(rng: np.random.Generator, case: str, row: Mapping[str, Any], vague: Sequence[str]) -> Sample:
+def _to_judge(rng: np.random.Generator, case: str, row: Mapping[str, Any]) -> Sample:
     reply = f"<think>{row['thought']}</think><answer>{row['answer']}</answer>"
     caption = row["caption"]
     match case:
         case "vague":
-            caption, reply = str(rng.choice(vague)), UNKNOWN
+            caption, reply = str(rng.choice(VAGUE)), UNKNOWN
         case "reasons":
             is_worked_out = row["thought"] != caption and rng.random() < 0.7
             caption = row["thought"] if is_worked_out else f"The answer is {row['answer'].removesuffix('.')}."
