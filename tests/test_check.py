@@ -27,12 +27,14 @@ from saccade.core.sample import BadRow, DataError, Message, Sample, Task
 from saccade.data.duplicates import appearances, near_pairs
 from saccade.policy.spec import LoRA, ModelSpec, Optimization, Sampling
 from saccade.recipes.reason_rft import recipe as reason_rft
+from saccade.rewards.answers.accuracy import multiple_choice, normalised
 from saccade.rewards.judges import Question, Reply, Rule, judged
 from saccade.rewards.length import soft_overlong
 from saccade.rewards.mix import any_of, gated, routed
 from saccade.rewards.papers.reason_rft import accuracy, length_reward
 from saccade.rewards.format import strict_format_of
 from saccade.rewards.read.boxes import box
+from saccade.rewards.read.choices import choice, yes_no
 from saccade.rewards.steps import steps_of
 from saccade.run.check import Finding, check
 from saccade.run.check.golds import gold_texts
@@ -99,6 +101,15 @@ def errors(findings: Sequence[Finding]) -> list[str]:
 
 
 # rewards
+
+
+@pytest.mark.parametrize("gold", ["A", "B", "yes", "no"])
+def test_a_hostile_text_names_no_option_so_no_choice_is_called_hacked(gold):
+    """Each row meets all of them, bare and within its tags."""
+    samples = [sample(i, target=gold) for i in range(4 * len(HOSTILES))]
+    term = multiple_choice() if len(gold) == 1 else normalised()
+    assert [finding.what for finding in found(term, format_reward, samples=samples) if "hostile" in finding.what] == []
+    assert all(choice(text).value is None and yes_no(text).value is None for text in HOSTILES.values())
 
 
 def test_sound_rewards_of_every_sort_have_no_findings():
