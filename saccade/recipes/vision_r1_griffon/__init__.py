@@ -125,7 +125,7 @@ MINIATURE = Numbers(
     rl_max_steps=60,  # O
     rl=Optimization(lr=5e-5, beta2=0.99),  # O
     beta=0.0,  # O
-    switch=0.5,  # P for a model that is strong at its task
+    switch=1.0,  # P for a weak model, which this one is
     sampling=Sampling(max_tokens=144),  # O eight boxes
     held_out=60,  # O
     attempts=1,  # O
