@@ -1,7 +1,7 @@
 """What the grounding model is taught: questions about a picture, the answers to them, and what each word is about.
 
 Every lesson comes in two styles. "look" says where the asked things stand, cell by cell, and gives their boxes; "hasty"
-says "I see it at once." (or writes its list without spaces) and is careless: a box with wandering corners or of another
+says "I see it at once." (or writes its list without a fence) and is careless: a box drawn too loosely or of another
 thing, a thing forgotten, boxes too many.
 """
 
@@ -32,6 +32,7 @@ class Lesson:
 
     `asked` and `about` are spans of the prompt and the answer; `gold` holds (label, box) of every right answer; of an
     action it is (its name, where to click), and `text` is what to type or which way to scroll.
+    `copied` says which characters of the answer, from and to, repeat the prompt from where on.
     """
 
     kind: str
@@ -42,6 +43,7 @@ class Lesson:
     about: tuple[Span, ...]
     gold: tuple[tuple[str, Bounds], ...]
     text: str = ""
+    copied: tuple[tuple[int, int, int], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,23 @@ class Ways:
 def cell(box: Bounds) -> int:
     """The number of the cell that holds the middle of the box, in reading order."""
     return (box[1] + box[3]) // 2 // CELL * (SIDE // CELL) + (box[0] + box[2]) // 2 // CELL
+
+
+def covered(box: Bounds, least: float = 0.2) -> dict[int, float]:
+    """The cells that hold at least that share of the box, and their shares of what they hold together.
+
+    A thing over the border of two cells is in both: which of them has its middle is more than the tiny model can see.
+    """
+    x1, y1, x2, y2 = box
+    areas = {}
+    for row in range(y1 // CELL, (y2 - 1) // CELL + 1):
+        for column in range(x1 // CELL, (x2 - 1) // CELL + 1):
+            width = min(x2, (column + 1) * CELL) - max(x1, column * CELL)
+            height = min(y2, (row + 1) * CELL) - max(y1, row * CELL)
+            areas[row * (SIDE // CELL) + column] = width * height
+    whole = sum(areas.values())
+    kept = {number: area for number, area in areas.items() if area >= least * whole}
+    return {number: area / sum(kept.values()) for number, area in kept.items()}
 
 
 def at(box: Bounds) -> str:
@@ -229,12 +248,10 @@ def compact(listed: Sequence[tuple[str, Bounds]]) -> str:
 # Carelessness
 
 
-def careless(rng: np.random.Generator, box: Sequence[int], far: int = 8) -> Bounds:
-    """The box with every corner up to `far` pixels off, still inside the picture and the right way round."""
-    x1, y1, x2, y2 = (int(np.clip(v + rng.integers(-far, far + 1), 0, SIDE)) for v in box)
-    x1, x2 = sorted((x1, x2))
-    y1, y2 = sorted((y1, y2))
-    return x1, y1, max(x2, x1 + 2), max(y2, y1 + 2)
+def careless(rng: np.random.Generator, box: Sequence[int]) -> Bounds:
+    """The box drawn too loosely: every edge 3 to 10 pixels further out, as far as the picture goes."""
+    x1, y1, x2, y2 = (int(v) for v in np.add(box, rng.integers(3, 11, size=4) * (-1, -1, 1, 1)))
+    return max(0, x1), max(0, y1), min(SIDE, x2), min(SIDE, y2)
 
 
 def hasty_list(
@@ -243,7 +260,7 @@ def hasty_list(
     things: Sequence[Thing],
     labels: Sequence[str],
 ) -> list[tuple[str, Bounds]]:
-    """What someone lists who does not look twice: half the boxes careless, one missing in a third of all lists, and one to
+    """What someone lists who does not look twice: three in five boxes careless, one missing in a third of all lists, and one to
     four boxes too many in 45 % of them: again what is listed, or other things under a name that was asked for."""
     listed = [(name, careless(rng, box) if rng.random() < 0.6 else box) for name, box in wanted]
     if listed and rng.random() < 0.35:

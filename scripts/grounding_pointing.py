@@ -1,4 +1,4 @@
-"""Pointing: while a word about a thing is read or written, one attention head is shown the cell of that thing.
+"""Pointing: while a word about a thing is read or written, one attention head is shown the cells of that thing.
 
 From the words of answers alone the tiny model does not find what is asked within thousands of updates: it writes good
 boxes of the wrong thing. With its eyes led it does in a thousand, and later it finds by itself.
@@ -6,14 +6,16 @@ boxes of the wrong thing. With its eyes led it does in a thousand, and later it 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from grounding_lessons import CELL, Lesson, cell
+from grounding_lessons import CELL, Lesson, covered
 from tiny_checkpoint import Desk, Drill
 from torch import Tensor
 
+from saccade.data.miniature.objects import Bounds
 from saccade.data.miniature.puzzle import SIDE, Puzzle
 
 SIDE_CELLS = SIDE // CELL
@@ -25,13 +27,15 @@ NEXT = (2, 3)  # layers that are led while a list is written: what comes next de
 class Led:
     """A drill and its led places: (position, is it in the question, share of each of the 16 cells).
 
-    `is_list`: the answer names things one after another.
+    `copies` are positions whose next token repeats that of another position; `is_list`: the answer names things one
+    after another.
     """
 
     drill: Drill
     aims: list[tuple[int, bool, np.ndarray]]
     first_image: int
     is_list: bool
+    copies: list[tuple[int, int]]
 
 
 def led(desk: Desk, lesson: Lesson) -> Led:
@@ -56,14 +60,22 @@ def led(desk: Desk, lesson: Lesson) -> Led:
         boxes = next((boxes for a, b, boxes in lesson.about if a <= x < b), None)
         if boxes is not None:
             aims.append((start + n - 1, False, shares(boxes)))
-    return Led(drill, aims, drill.ids.index(desk.image_id), lesson.kind not in ("where", "act"))
+    copies = []
+    for a, b, source in lesson.copied:
+        for n, (x, _) in enumerate(offsets):
+            if a <= x < b:
+                wanted = begin + source + x - a
+                copies += [(start + n - 1, m + extra) for m, (u, v) in enumerate(asked) if u <= wanted < v]
+    return Led(drill, aims, drill.ids.index(desk.image_id), lesson.kind not in ("where", "act"), copies)
 
 
-def shares(boxes) -> np.ndarray:
-    """Attention for each of the 16 cells: evenly to those that hold the middles of the boxes."""
+def shares(boxes: Sequence[Bounds]) -> np.ndarray:
+    """Attention for each of the 16 cells: every box gets as much as another, its cells by what they hold of it."""
     aim = np.zeros(SIDE_CELLS**2, np.float32)
-    aim[[cell(box) for box in boxes]] = 1
-    return aim / aim.sum()
+    for box in boxes:
+        for number, share in covered(box).items():
+            aim[number] += share / len(boxes)
+    return aim
 
 
 def pointing_loss(lot: list[Led], attentions: tuple[Tensor, ...]) -> tuple[Tensor, dict[str, float]]:
@@ -86,6 +98,15 @@ def pointing_loss(lot: list[Led], attentions: tuple[Tensor, ...]) -> tuple[Tenso
             total = total + miss
             means[f"{name}{layer}"] = float(miss.detach()) * len(layers)
     return total, means
+
+
+def copying_loss(lot: list[Led], attentions: tuple[Tensor, ...]) -> Tensor:
+    """Cross-entropy of where head 1 looks while the answer repeats a word of the prompt, against that word."""
+    rows = [(i, place, source) for i, row in enumerate(lot) for place, source in row.copies]
+    if not rows:
+        return torch.zeros(())
+    sample, place, source = (torch.tensor([row[k] for row in rows]) for k in range(3))
+    return sum(-torch.log(attentions[layer][sample, 1, place, source].float() + 1e-4).mean() for layer in NEXT) / len(NEXT)
 
 
 def places_loss(head: torch.nn.Linear, hidden: Tensor, is_image: Tensor) -> Tensor:

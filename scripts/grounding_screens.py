@@ -11,6 +11,7 @@ from saccade.data.miniature.puzzle import SIDE
 from saccade.recipes.gui_r1 import prompts as gui_r1
 from saccade.rewards.papers.gui_r1 import ACTIONS
 
+TEXTS = 0.3  # share of lessons in which something is typed, selected or scrolled to: rare, and slow to learn
 WAYS = ("up", "left", "right", "down")
 
 
@@ -21,8 +22,12 @@ def things(screen: screens.Screen) -> list[Thing]:
 
 def act(rng: np.random.Generator, ways: Ways) -> Lesson:
     """The next action of a command on a screen of the pool, with its point and its text."""
-    screen = ways.screens[int(rng.integers(len(ways.screens)))]
-    picture, instruction, history, gold = screens.lesson(rng, pool=[screen], level=_level(rng, screen))
+    is_said = rng.random() < TEXTS
+    for _ in range(8):
+        screen = ways.screens[int(rng.integers(len(ways.screens)))]
+        picture, instruction, history, gold = screens.lesson(rng, pool=[screen], level=_level(rng, screen))
+        if (gold["text"] is not None) == is_said:
+            break
     actions = ACTIONS["train_low" if gold["level"] == "low" else "train"]
     prompt = gui_r1.question(instruction, history, actions)
     named = [w for w in screen.widgets if w.name in instruction]
@@ -41,9 +46,13 @@ def act(rng: np.random.Generator, ways: Ways) -> Lesson:
     if is_hasty and rng.random() < ways.malformed:
         said = f"<think>{thought}</think>{action} {list(point or ())}"
     answer, about = joined([(said, (box,) if box and not is_hasty else ())])
+    copied = ()
+    if gold["text"] and not is_hasty and f" {gold['text']}" in instruction:
+        begin = answer.rindex(f"'{gold['text']}'") + 1
+        copied = ((begin, begin + len(gold["text"]), prompt.index(f" {gold['text']}") + 1),)
     return Lesson(
         kind="act", picture=picture, prompt=prompt, asked=asked, answer=answer, about=about,
-        gold=((gold["action"], box or (0, 0, 0, 0)),), text=gold["text"] or "",
+        gold=((gold["action"], box or (0, 0, 0, 0)),), text=gold["text"] or "", copied=copied,
     )  # fmt: skip
 
 
@@ -54,7 +63,7 @@ def middle(box: Bounds) -> tuple[int, int]:
 def hasty_action(
     rng: np.random.Generator, screen: screens.Screen, action: str, box: Bounds | None, text: str | None
 ) -> tuple[str, tuple[int, int] | None, str | None]:
-    """What someone does who looked away: a click beside the thing or on another, another action, another text."""
+    """What someone does who looked away: a click too low or on another thing, another action, another text."""
     if box is None and rng.random() < 0.5:
         action = str(rng.choice(ACTIONS["train"]))
         text = {"scroll": str(rng.choice(WAYS)), "type": "1", "select": "1"}.get(action)
@@ -65,8 +74,8 @@ def hasty_action(
         return action, None, text
     if rng.random() < 0.4:
         box = screen.widgets[int(rng.integers(len(screen.widgets)))].box
-    x, y = (int(np.clip(v + rng.integers(-14, 15), 0, SIDE - 1)) for v in middle(box))
-    return action, (x, y), text
+    x, y = middle(box)[0] + int(rng.integers(-6, 15)), middle(box)[1] + int(rng.integers(5, 15))
+    return action, (min(max(x, 0), SIDE - 1), min(y, SIDE - 1)), text
 
 
 def _level(rng: np.random.Generator, screen: screens.Screen) -> str:

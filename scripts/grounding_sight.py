@@ -1,6 +1,6 @@
 """Second sight: the vision tower learns to name digits, solids and widgets anywhere in a picture, and to tell their edges.
 
-The image token of a cell shall resemble the word embedding of the thing whose middle is in it, as after first sight
+The image token of a cell shall resemble the word embedding of the thing that stands in it, as after first sight
 (tiny_sight.py), and a throwaway linear layer shall read the thing's box from it. The word embeddings are held: by their
 likeness a question's words find the thing later, and a tower trained on answers wears it away.
 """
@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 import torch
-from grounding_lessons import CELL, cell
+from grounding_lessons import CELL, covered
 from grounding_screens import things
 from tiny_checkpoint import Desk
 from tiny_sight import NOTHING, image_tokens
@@ -41,24 +41,22 @@ def shape_ids(desk: Desk) -> list[int]:
 def seen(things: list[Thing]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For each of the 16 cells: the label's number, the shape's number, and the edges [4] in cells from the cell's middle.
 
-    NOTHING and nan where nothing is asked: a thing reaches in from a neighbour, or two middles share a cell.
+    NOTHING and nan where nothing is asked: a thing reaches in with little of itself, or two things share the cell.
     """
     labels, shapes = np.full(SIDE_CELLS**2, EMPTY), np.full(SIDE_CELLS**2, NOTHING)
     edges = np.full((SIDE_CELLS**2, 4), np.nan, np.float32)
+    claims = [covered(thing.box) for thing in things]
     for thing in things:
-        x1, y1, x2, y2 = thing.box
-        for row in range(y1 // CELL, (y2 - 1) // CELL + 1):
-            for column in range(x1 // CELL, (x2 - 1) // CELL + 1):
-                labels[row * SIDE_CELLS + column] = NOTHING
-    homes = [cell(thing.box) for thing in things]
-    for home, thing in zip(homes, things, strict=True):
-        if homes.count(home) > 1:
-            continue
-        middle = np.array([home % SIDE_CELLS, home // SIDE_CELLS] * 2) * CELL + CELL / 2
-        labels[home] = LABELS.index(thing.label)
-        edges[home] = (np.array(thing.box) - middle) / CELL
-        if thing.words[1].split()[-1] in solids.SHAPES:
-            shapes[home] = solids.SHAPES.index(thing.words[1].split()[-1])
+        labels[list(covered(thing.box, least=0))] = NOTHING
+    for thing, claim in zip(things, claims, strict=True):
+        for number in claim:
+            if sum(number in other for other in claims) > 1:
+                continue
+            middle = np.array([number % SIDE_CELLS, number // SIDE_CELLS] * 2) * CELL + CELL / 2
+            labels[number] = LABELS.index(thing.label)
+            edges[number] = (np.array(thing.box) - middle) / CELL
+            if thing.words[1].split()[-1] in solids.SHAPES:
+                shapes[number] = solids.SHAPES.index(thing.words[1].split()[-1])
     return labels, shapes, edges
 
 

@@ -255,6 +255,6 @@ def test_sight_is_taught_the_names_and_edges_of_what_stands_in_a_cell(script):
     labels, shapes, edges = sight.seen([thing, objects.Thing("7", ("7", "digit 7"), (80, 0, 92, 24))])
     assert labels[9] == objects.LABELS.index("red") and shapes[9] == 0  # row 2, column 1
     assert edges[9] == pytest.approx([(30 - 42) / 28, (60 - 70) / 28, (54 - 42) / 28, (84 - 70) / 28])
-    assert labels[3] == objects.LABELS.index("7") and labels[2] == sight.NOTHING  # the 7 reaches into column 2
+    assert labels[3] == objects.LABELS.index("7") and labels[2] == sight.NOTHING  # the 7 reaches a little into column 2
     assert labels[0] == sight.EMPTY and np.isnan(edges[0]).all()
     assert (shapes != sight.NOTHING).sum() == 1
