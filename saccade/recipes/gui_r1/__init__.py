@@ -97,20 +97,20 @@ PAPER = Numbers(
     checkpoint_every=5,  # C
 )
 MINIATURE = Numbers(
-    prompts=24,  # O
+    prompts=16,  # O
     siblings=5,  # C
     updates=4,  # C
-    epochs=1,  # O 50 steps
-    rl=Optimization(lr=5e-5, beta2=0.99),  # O
+    epochs=0.4,  # O 30 steps
+    rl=Optimization(lr=1e-4, beta2=0.99),  # O
     beta=0.01,  # C
     sampling=Sampling(max_tokens=96),  # O
     sft_batch=16,  # O
-    sft_epochs=2,  # O
+    sft_epochs=1,  # O 75 steps
     sft=Optimization(lr=2e-4, schedule="cosine"),  # O
     held_out=40,  # O
     attempts=1,  # O
     eval_tokens=96,  # O
-    checkpoint_every=25,  # O
+    checkpoint_every=15,  # O
 )
 
 
