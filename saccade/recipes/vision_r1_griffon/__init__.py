@@ -7,6 +7,7 @@ well do its boxes fit (precision). Low overlaps earn nothing and high ones every
 high rises half way through (staged progression).
 
     saccade train vision_r1_griffon                                     the embedded grounding model on the embedded miniature
+    saccade train vision_r1_griffon --with progression=half             thresholds that rise half way
     saccade train vision_r1_griffon --with rewards=pairs                extra boxes cost nothing, as in the released precision
     saccade train vision_r1_griffon --with variant=sft                  the control arm: imitation of the same rows
     saccade train vision_r1_griffon --model Qwen/Qwen2.5-VL-7B-Instruct --data Vision-R1-Data
@@ -17,7 +18,8 @@ code as its script runs it, and with --adaptive true. Questions stand in `prompt
 depart in in `saccade/rewards/papers/vision_r1_griffon/`, the on-disk format in `saccade/data/vision_r1_griffon.py`.
 
 Departs:
-- A model's own wording of boxes is Qwen2.5-VL's. Griffon-G's plain-text lines are not read: its RL code was not released.
+- Thresholds rise with progression=half (or third) only: never is best for Qwen2.5-VL by the paper's own table, half for Griffon-G.
+- Boxes are written as Qwen2.5-VL writes them. Griffon-G's plain-text lines are not read: its RL code was not released.
 - Row order is drawn anew each epoch. The original sorts rows by number of instances, and its sampler then shuffles them.
 - A prompt is never cut. The original's cut changes what the learner reads but not the mask (a known bug).
 - A checkpoint is chosen on training rows that no stage trains on; the original takes the last.
