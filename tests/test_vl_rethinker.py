@@ -50,6 +50,8 @@ def test_two_stages_after_a_warm_up_and_none_for_a_real_model(folder):
         assert all(sample.prompt_text.endswith(words.reason) for sample in reason.task)
         assert all(sample.prompt_text.endswith(words.rethink) for sample in rethink.task)
         assert all(sample.prompt_text.endswith(words.rethink) for evaluation in made.evaluations for sample in evaluation.task)
+    other = recipe(model="runs/warm", data=folder, scale="miniature")
+    assert [stage.name for stage in other.stages] == ["reason", "rethink"] and other.stages == small.stages[1:]
     (folder / "warm_up.parquet").rename(folder / "warm_up.away")
     try:
         assert [stage.name for stage in recipe(data=folder).stages] == ["reason", "rethink"]

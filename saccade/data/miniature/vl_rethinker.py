@@ -58,7 +58,7 @@ MAKERS: dict[str, tuple[Maker, str, float]] = {
 
 
 def write_vl_rethinker(
-    folder: Path | str, *, seed: int = 0, n_train: int = 1600, n_test: int = 150, n_warm_up: int = 1600
+    folder: Path | str, *, seed: int = 0, n_train: int = 1600, n_test: int = 80, n_warm_up: int = 1600
 ) -> Path:
     """The folder, freshly written with `n_train` training rows, `n_test` of each benchmark and `n_warm_up` solutions.
 

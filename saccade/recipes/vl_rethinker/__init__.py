@@ -35,7 +35,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from saccade.algo.advantages import mean_only
 from saccade.algo.algorithm import Algorithm
@@ -63,6 +63,7 @@ from saccade.run.stage import RL, SFT, Stage
 Variant = Literal["full", "no_forced", "filter", "grpo"]
 RewardName = Literal["paper", "code"]
 Memory = Literal["paper", "capped", "released"]
+Scale = Literal["auto", "paper", "miniature"]
 SHIFTED = ("more",)  # O benchmarks of the miniature that are out of distribution on purpose
 
 
@@ -85,7 +86,7 @@ class Numbers:
     attempts: int
     eval_temperature: float
     checkpoint_every: int
-    warm_up_steps: int = 0  # O the paper has no SFT
+    warm_up_steps: int = 100  # O of an embedded model only; the paper has no SFT
     warm_up_batch: int = 16  # O
     warm_up: Optimization = Optimization(lr=5e-4, schedule="cosine", beta2=0.99)  # O
 
@@ -109,21 +110,20 @@ PAPER = Numbers(
 )
 MINIATURE = Numbers(
     instructions=EMBEDDED_ONES,
-    prompts=16,  # O
+    prompts=12,  # O
     siblings=8,  # P
     updates=1,  # O
     epochs=3,  # P
-    max_steps=40,  # O each stage
+    max_steps=25,  # O each stage
     clear_every=8,  # O
     optimization=Optimization(lr=5e-5, schedule="cosine", floor=0.5, beta2=0.95),  # O the rate, C its course
     warmup_share=0.03,  # C
     sampling=Sampling(temperature=1.0, max_tokens=160),  # O
     rethinking=ForcedRethinking(tokens=64, shortest=5),  # O a box alone is enough, C the rest
-    held_out=100,  # O
+    held_out=80,  # O
     attempts=2,  # O
     eval_temperature=1.0,  # O
-    checkpoint_every=20,  # O
-    warm_up_steps=100,  # O
+    checkpoint_every=25,  # O
 )
 
 
@@ -136,6 +136,7 @@ def recipe(
     ssr: Memory = "paper",
     imitation: float = 0.05,
     pass_rate: str = "7B",
+    scale: Scale = "auto",
     seed: int = 0,
 ) -> Recipe:
     """VL-Rethinker with the paper's numbers, or the miniature's for the embedded model.
@@ -143,9 +144,13 @@ def recipe(
     `data` is a folder in the published format (saccade/data/vl_rethinker.py); None writes the embedded miniature. `reward` is right
     or wrong as the paper says, or the code's scheme, which pays for one or two words of doubt. `ssr` is the paper's, the same with
     our importance cap, or the released code's. `imitation` weighs the SFT term on rethinking that succeeded (0 for none).
-    Training keeps the rows whose pass rate in the column naming `pass_rate` is above 0, where the data has such columns.
+    Training keeps the rows whose pass rate in the column naming `pass_rate` is above 0, where the data has such columns. `scale`
+    "miniature" takes the miniature's numbers for another model, such as an embedded one that was warmed up before.
     """
-    numbers = MINIATURE if model in EMBEDDED else PAPER
+    if scale not in get_args(Scale):
+        raise DataError(f"scale is {scale!r}; have: {', '.join(get_args(Scale))}")
+    is_small = scale == "miniature" or (scale == "auto" and model in EMBEDDED)
+    numbers = MINIATURE if is_small else PAPER
     folder = miniature("vl_rethinker", write_vl_rethinker) if data is None else Path(data)
     rows = passable(read(folder, "train"), pass_rate)
     plain, again = (_task(rows, instruction, "train") for instruction in (numbers.instructions.reason, numbers.instructions.rethink))
@@ -155,12 +160,12 @@ def recipe(
     if not kept[0].samples:
         raise DataError(f"{folder} has {len(plain)} row(s) to train on, and none is left beside the {n_held} held out: more rows are needed")
     stages = _stages(variant, kept, numbers, _rewards(reward), _replay(variant, ssr, numbers), imitation)
-    if numbers.warm_up_steps and "warm_up" in files(folder):
+    if model in EMBEDDED and "warm_up" in files(folder):
         stages = (_warm_up(folder, held, numbers), *stages)
     return Recipe(
         name="vl_rethinker" if variant == "full" else f"vl_rethinker-{variant}",
         about=ABOUT[variant],
-        model=_model(model),
+        model=_model(model, is_small=is_small),
         stages=stages,
         evaluations=(
             _evaluation("val", Task(name="val", split="train", samples=held), numbers, selects=True),
@@ -203,8 +208,8 @@ def gold_answer_in_doubt(sample: Sample) -> str:
     return f"Let me see. Wait, let me look again. So it is {sample.target}."
 
 
-def _model(path: str) -> ModelSpec:
-    if path in EMBEDDED:
+def _model(path: str, *, is_small: bool) -> ModelSpec:
+    if is_small:
         # O the short warm-up would spoil what the tower sees
         return ModelSpec(path=path, freeze=("vision",), learn_tokens=16384)
     # C 256 to 1,280 image tokens a picture
@@ -331,6 +336,6 @@ def _evaluation(name: str, task: Task, numbers: Numbers, **options: bool) -> Eva
         attempts=numbers.attempts,
         temperature=numbers.eval_temperature,
         max_tokens=numbers.sampling.max_tokens,
-        triggers=("wait",),
+        triggers=("wait",) if options.get("selects") else (),  # O entropy where it turns, an extra pass
         **options,
     )
