@@ -131,8 +131,9 @@ def test_sliding_windows(broken):
 
 
 def test_pixel_bounds_where_there_are_none(checkpoint):
-    message = refusal(checkpoint("InternVL"), max_pixels=10000)
-    assert "InternVL" in message and "max_pixels" in message
+    message = refusal(checkpoint("SmolVLM"), max_pixels=100_000)
+    assert message == "SmolVLM cuts pictures into tiles and has no min_pixels and max_pixels; take them out, --set model.max_pixels=None"
+    assert refusal(checkpoint("InternVL"), min_pixels=784, max_pixels=100_000).endswith("--set model.min_pixels=None --set model.max_pixels=None")
 
 
 def test_code_from_a_checkpoint_is_not_run(broken):

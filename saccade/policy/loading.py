@@ -160,7 +160,9 @@ def _bound_pixels(processor: Any, spec: ModelSpec, family: Family) -> None:
     bounds = {"shortest_edge": spec.min_pixels, "longest_edge": spec.max_pixels}  # so the Qwen processors call areas
     bounds = {key: value for key, value in bounds.items() if value is not None}
     if bounds and not family.has_pixel_bounds:
-        raise UnsupportedModel(f"min_pixels and max_pixels: {family.name} cuts pictures into tiles and has no such bounds")
+        given = {"min_pixels": spec.min_pixels, "max_pixels": spec.max_pixels}
+        unset = " ".join(f"--set model.{name}=None" for name, value in given.items() if value is not None)
+        raise UnsupportedModel(f"{family.name} cuts pictures into tiles and has no min_pixels and max_pixels; take them out, {unset}")
     if bounds:
         images = processor.image_processor
         images.size = type(images.size)(**{**dict(images.size), **bounds})
