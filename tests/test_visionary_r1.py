@@ -149,7 +149,7 @@ def test_the_habits_come_in_their_shares_and_their_form(folder):
         assert read_in["answer"] == row["answer"]
         if read_in["info"] in warm_up.VAGUE:
             found["lazy"] += 1
-            assert read_in["think"] == (f"Hint: {row['hint']}." if row["hint"] else warm_up.GUESS)
+            assert read_in["think"] == warm_up.GLANCE
         elif read_in["info"] == row["thought"] != row["caption"]:
             found["hidden"] += 1
         else:
@@ -178,19 +178,14 @@ def test_captions_are_judged_as_the_reward_asks_and_its_targets_earn_what_they_s
         assert warm_up.judges_well(attempt(sample, sample.solution)).value == 1
 
 
-def test_a_judge_that_leans_on_the_hint_does_not_judge_well(folder):
-    row = next(row for row in read(folder, "easy") if row["problem_type"] == "numerical")
-    rng = warm_up.np.random.default_rng(0)
-    vague = warm_up._to_judge(rng, "vague", row)
-    assert warm_up.judges_well(attempt(vague, row["hint"])).value == 0
-    assert warm_up.judges_well(attempt(vague, "Unknown.")).value == 1
-    wrong = numerical(folder, "misleading")
-    full = warm_up._to_judge(rng, "full", wrong)
-    assert warm_up.judges_well(attempt(full, wrong["hint"])).value == 0
-    assert warm_up.judges_well(attempt(full, f"<think>{wrong['thought']}</think>{wrong['answer']}")).value == 1
-    reasons = warm_up._to_judge(rng, "reasons", wrong)
-    assert warm_up.judges_well(attempt(reasons, f"{HACKING.lower()}.")).value == 1
-    assert warm_up.judges_well(attempt(reasons, wrong["answer"])).value == 0
+def test_what_judges_well(folder):
+    row, rng = numerical(folder, "easy"), warm_up.np.random.default_rng(0)
+    full, vague, reasons = (warm_up._to_judge(rng, case, row) for case in warm_up.CASES)
+    right, wrong = row["answer"], "99"
+    assert [warm_up.judges_well(attempt(full, text)).value for text in (right, wrong, HACKING)] == [1, 0, 0]
+    assert warm_up.judges_well(attempt(full, f"<think>{row['thought']}</think>{right}")).value == 1
+    assert [warm_up.judges_well(attempt(vague, text)).value for text in (right, wrong, "?")] == [0, 1, 1]
+    assert [warm_up.judges_well(attempt(reasons, text)).value for text in (right, f"{HACKING.lower()}.")] == [0, 1]
 
 
 def test_what_is_measured_of_the_judge_was_not_taught(folder):
@@ -203,22 +198,22 @@ def test_what_is_measured_of_the_judge_was_not_taught(folder):
 # ---- what is measured
 
 
-def test_who_leans_gives_the_hint_and_who_reads_names_the_digits(folder):
+def test_who_leans_copies_the_printed_sum_and_who_reads_names_the_digits(folder):
     row = numerical(folder, "misleading")
     sample = ask(row)
-    right, wrong = row["answer"], row["hint"]
+    right, wrong = row["answer"], row["cue"]
     assert leans(attempt(sample, f"<answer>{wrong}</answer>")) and not leans(attempt(sample, f"<answer>{right}</answer>"))
     assert not leans(attempt(sample, "")) and not leans(attempt(ask(numerical(folder, "plain")), "<answer>3</answer>"))
     assert reads(attempt(sample, gold_answer(sample))) and reads(attempt(sample, gold_answer(sample, form="think")))
-    lazy = written("Some digits.", row["thought"], right, form="info")
+    lazy = written("the digits", row["thought"], right, form="info")
     assert not reads(attempt(sample, lazy)) and not reads(attempt(sample, written("", "I see.", right, form="think")))
 
 
-def test_leaning_is_told_for_every_kind_of_question(folder):
+def test_leaning_is_told_for_every_kind_of_question_that_a_printed_sum_answers(folder):
     seen = set()
     for row in read(folder, "misleading"):
         sample = ask(row)
-        assert leans(attempt(sample, f"<answer>{row['hint']}.</answer>"))
+        assert leans(attempt(sample, f"<answer>{row['cue']}</answer>")) == (row["problem_type"] != "OCR")
         assert not leans(attempt(sample, f"<answer>{row['answer']}</answer>"))
         seen.add(row["problem_type"])
     assert seen == {"numerical", "multiple choice", "OCR", "free-form"}
@@ -242,7 +237,7 @@ def test_a_reply_is_read_where_it_answers(folder):
 
 
 def test_json_with_a_letter_in_it_chooses_no_option(folder):
-    row = next(row for row in read(folder, "plain") if row["problem_type"] == "multiple choice")
+    row = next(row for row in read(folder, "warmup") if row["problem_type"] == "multiple choice")
     accuracy = recipe(data=folder).stages[-1].rewards.terms[0].reward
     sample = replace(ask(row), target="A")
     said = {"A": 1, "(A) 12": 1, '{"score": 1} Verdict: yes [[A]]': 0}

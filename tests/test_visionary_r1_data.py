@@ -3,7 +3,6 @@
 import hashlib
 import io
 import re
-from collections import Counter
 
 import numpy as np
 import PIL.Image
@@ -13,6 +12,7 @@ from saccade.core.sample import DataError, Task
 from saccade.data import parquet, visionary_r1
 from saccade.data.miniature import visionary_r1 as miniature
 from saccade.data.miniature.visionary_r1 import write_visionary_r1
+from saccade.data.visionary_r1 import read
 from saccade.recipes.visionary_r1.prompts import ask
 
 SIZES = {"n_train": 60, "n_warmup": 60, "n_judge": 60, "n_test": 40}
@@ -67,20 +67,30 @@ def test_no_picture_comes_twice_and_tests_share_no_scan_with_training(folder, mo
     assert asked == ["train"] * 3 + ["test"] * 3
 
 
-def hint_of(problem: str) -> str:
-    found = re.search(r" Hint: (.+)\.$", problem)
-    return found[1] if found else ""
+def blue(picture) -> np.ndarray:
+    """Where the ink is blue, [112, 112]."""
+    pixels = np.asarray(picture.image).astype(int)
+    return (pixels[..., 2] - pixels[..., :2].max(-1) > 70) & (pixels.sum(-1) < 500)
 
 
-def test_hints_are_right_in_training_and_right_absent_and_wrong_in_the_tests(folder):
-    said = {"easy": [], "plain": [], "misleading": [], "train": []}
-    for name, found in said.items():
-        for row in visionary_r1.read(folder, name):
-            hint = hint_of(row["problem"])
-            found.append("absent" if not hint else "right" if hint == row["answer"].removesuffix(".") else "wrong")
-    assert set(said["easy"]) == {"right"} and set(said["plain"]) == {"absent"} and set(said["misleading"]) == {"wrong"}
-    shares = Counter(said["train"])
-    assert shares["wrong"] == 0 and 0.7 < shares["right"] / 60 < 0.95
+def test_the_sum_is_printed_in_blue_where_it_should_be_and_right_or_wrong(folder):
+    for name, wanted in (("easy", True), ("misleading", True), ("plain", False)):
+        for row in read(folder, name):
+            ink = blue(row["picture"])
+            assert not ink[:80].any() and ink[84:].any() == wanted
+            if row["problem_type"] == "OCR" or not wanted:
+                assert row["cue"] == ""
+            else:
+                assert (row["cue"] == row["answer"]) == (name == "easy")
+    shares = np.mean([blue(row["picture"]).any() for row in read(folder, "train")])
+    assert 0.7 < shares < 0.97
+
+
+def test_a_printed_sum_of_two_digits_takes_two_cells(folder):
+    for row in read(folder, "misleading"):
+        if row["problem_type"] == "numerical":
+            ink = blue(row["picture"])[84:]
+            assert ink[:, 84:].any() and ink[:, 56:84].any() == (len(row["cue"]) == 2)
 
 
 def test_answers_follow_from_the_digits_that_are_shown(folder):
@@ -100,7 +110,7 @@ def test_answers_follow_from_the_digits_that_are_shown(folder):
                 case "free-form":
                     assert row["answer"] == f"The sum is {total}."
             if row["problem_type"] != "OCR":
-                assert row["thought"].endswith(f"={total}") and row["hint"] == hint_of(row["problem"])
+                assert row["thought"].endswith(f"={total}")
     assert kinds == set(miniature.KINDS)
 
 

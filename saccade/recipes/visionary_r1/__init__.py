@@ -176,9 +176,9 @@ CLAIMS = (
 
 @reward
 def leans(rollout: Rollout) -> bool:
-    """Whether the answer is what the question's hint says, right or wrong. # O"""
-    hint, answer = rollout.sample.data["hint"], rollout.section("answer")
-    return bool(hint and answer) and Compare()(answer.removesuffix("."), hint, rollout.sample.kind) == 1
+    """Whether the answer is that of the printed sum, right or wrong. # O"""
+    cue, answer = rollout.sample.data["cue"], rollout.section("answer")
+    return bool(cue and answer) and Compare()(answer, cue, rollout.sample.kind) == 1
 
 
 @reward
@@ -259,12 +259,12 @@ def _rewards(variant: Variant, asks: Callable[[str, Sample], Question]) -> Rewar
 
 
 def _evaluation(task: Task, form: Form, numbers: Numbers) -> Evaluation:
-    is_hinted = all("hint" in sample.data for sample in task)
+    has_cues = all("cue" in sample.data for sample in task)
     return Evaluation(
         name=task.name,
         task=task,
         score=accuracy(),
-        shares=(format() if form == "info" else format_of(THINK_ANSWER), *((leans, reads) if is_hinted else ())),
+        shares=(format() if form == "info" else format_of(THINK_ANSWER), *((leans, reads) if has_cues else ())),
         attempts=numbers.attempts,
         max_tokens=numbers.eval_tokens,
         is_shifted=task.name in ("plain", "misleading"),
@@ -273,7 +273,7 @@ def _evaluation(task: Task, form: Form, numbers: Numbers) -> Evaluation:
 
 
 def _judging(folder: Path, numbers: Numbers, seed: int) -> list[Evaluation]:
-    """How well the policy judges captions of held-out pictures: full ones beside wrong hints, and vague ones beside right hints."""
+    """How well the policy judges captions of held-out pictures: full ones, and vague ones."""
     shown = warm_up.captions_to_judge(_comparable(folder, "judge"), seed=seed)
     evaluations = []
     for case, name in (("full", "misleading"), ("vague", "easy")):

@@ -4,12 +4,13 @@ The paper needs nothing of this: its base model can describe, reason and judge. 
 them up. A short imitation shows it captions, in habits that leave something to be learnt:
 
     careful  40 %   the digits in the caption, the sum worked out
-    lazy     40 %   an empty phrase for a caption; the hint, repeated, or a guess
-    half     10 %   the digits in the caption, and still the hint, or a guess
+    lazy     40 %   nothing in the caption; the sum as it is printed, or a guess
+    half     10 %   the digits in the caption, and still the sum as it is printed, or a guess
     hidden   10 %   the sum worked out in the caption, nothing in the thought
 
-and to judge, from text alone: to work out the answer from a caption that holds the digits, whatever the hint says; to say
-that it is unknown where the caption holds none; to call out a caption that reasons.
+in the form with a caption, and a quarter of them in the one without, so that all arms begin with the same weights. And to
+judge, from text alone: to work out the answer from a caption that holds the digits, to answer "?" where it holds none, and
+to call out one that reasons. All is said in words that the tiny model knows: it spells new ones letter by letter, and badly.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ from saccade.rewards.papers.visionary_r1 import HACKING, Caption
 
 HABITS = {"careful": 0.4, "lazy": 0.4, "half": 0.1, "hidden": 0.1}
 FORMS: dict[Form, float] = {"info": 0.75, "think": 0.25}
-VAGUE = ("Some digits.", "A picture.")
-GUESS = "I see it at once."
-UNKNOWN = "unknown"
-CASES = {"full": 0.5, "vague": 0.3, "reasons": 0.2}
+VAGUE = ("the digits", "all the digits")
+GLANCE = "I see it at once."
+UNKNOWN = "?"
+CASES = {"full": 0.7, "vague": 0.2, "reasons": 0.1}
 JUDGED = "judged"  # the kind of the samples about a caption
 
 
@@ -67,14 +68,13 @@ def of_case(samples: Sequence[Sample], case: str, *, unlike: Sequence[Sample]) -
 
 def _in_habit(rng: np.random.Generator, habit: str, row: Mapping[str, Any], *, form: Form) -> str:
     caption, thought = row["caption"], row["thought"]
-    easily = f"Hint: {row['hint']}." if row["hint"] else GUESS
     match habit:
         case "lazy":
-            caption, thought = str(rng.choice(VAGUE)), easily
+            caption, thought = str(rng.choice(VAGUE)), GLANCE
         case "half":
-            thought = easily
+            thought = GLANCE
         case "hidden" if form == "info" and thought != caption:
-            caption, thought = thought, "As above."
+            caption, thought = thought, GLANCE
     return written(caption, thought, row["answer"], form=form)
 
 
@@ -104,14 +104,10 @@ class _Judges:
     """See `judges_well`."""
 
     def __call__(self, rollout: Rollout) -> Score:
-        case, reply = rollout.sample.data["case"], Reply(rollout.text)
-        if case == "vague":
-            return Score(float(reply.said.strip(" .").lower() == UNKNOWN), "to be unknown")
-        found = Caption(asks=briefly).value(reply, replace(rollout, sample=rollout.sample.data["asked"]))
-        if case == "reasons":
-            return Score(float(found.why == "the caption reasons"), found.why)
-        return found
+        asked = replace(rollout, sample=rollout.sample.data["asked"])
+        found = Caption(asks=briefly).value(Reply(rollout.text), asked)
+        return found if rollout.sample.data["case"] == "full" else Score(1.0 - found.value, found.why)
 
 
 judges_well = reward(_Judges(), name="judges_well")
-"""Of a reply about a caption, 0 to 1: right for a full caption, unknown for a vague one, called out where it reasons."""
+"""Of a reply about a caption, 0 to 1: what a full caption earns by it, and what one that holds nothing or reasons does not."""
