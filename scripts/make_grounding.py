@@ -11,15 +11,33 @@ It starts from saccade/policy/tiny, whose vocabulary grows by what the new quest
 last its answers come in two styles, looked-at ones and, in 55 %, hasty ones, so that a sampled answer is often wrong and
 what is left to learn is to look. Every phase has its own random stream; digits and screens are of the train part only.
 
-The shipped weights were made on the way to this script, in five commands on one shared core:
+The shipped weights were made on the way to this script, on one shared core and in several commands, seeds 1, 3 and 5:
 
-    sight        60,000 pictures    about 320 s    tiny + grown vocabulary; 30,000 samples of pointing 229 s; 1,500 updates of able 309 s
-    sight        32,000 pictures    about 240 s    again, on newer screens and with things named in every cell that holds a fifth of them
-    able          3,800 updates     884 s          from there; aims by what a cell holds of a thing, no longer its middle's cell alone
-    able            700 updates     ACT_SECONDS          act 40 % and copying shown (what to type repeats the command)
-    styles          500 updates     STYLE_SECONDS
+    sight        60,000 pictures    320 s    then pointing, 1,600 updates of 16 in 229 s, and able, 1,500 updates in 309 s
+    sight        32,000 pictures    250 s    again, from there: newer screens, and a thing named in every cell with a fifth of it
+    able          3,800 updates     884 s    what is shown: every cell by what it holds of a thing, before that its middle's cell
+    able            700 updates     316 s    act at 40 %, and copying shown
+    styles          500 updates     242 s
 
-EXAMS
+PHASES states that course in one run from nothing, which has not been made; that the phases follow each other and start
+again has been tried with --scale 0.01. COPIED came after the shipped weights, which write the wrong text to type or select.
+
+Greedy answers to fresh questions about scenes of held-out digits, before and after the styles (192 and 128 questions a
+row, evaluate()): every right thing found with IoU > 0.5 and nothing else said. Sampled is at temperature 1.
+
+    lesson                          able      shipped greedy   shipped sampled
+    where, on the grid              1.00      0.69             0.41        "red cube" for "red": 1.00, 0.72, 0.41
+    where, anywhere                 0.19      0.10             0.05
+    detect, on the grid             0.54      0.27             0.16        things found: 0.75, 0.72, 0.42
+    locate (lists), on the grid     0.70      0.46             0.08        things found: 0.92, 0.91, 0.54
+    locate_one, on the grid         0.81      0.59             0.27
+    locate, locate_one anywhere     0.01 0.10     0.00 0.05    0.00 0.05
+    act, screens of the test part   0.81      0.55             0.38        action 0.93, 0.75, 0.58; click inside 0.89, 0.63, 0.35
+    act, a platform never shown     0.58      0.48             0.36        click inside 0.46, 0.44, 0.20
+
+(act asks for more texts here than commands do: TEXTS.) What was tried and did not help: a tower that names a thing only in
+the cell of its middle (it cannot tell which cell that is near a border: cells named 0.85 for 0.96 on screens); pointing at
+the middle's cell alone for things that reach over borders (click inside 0.38 after 1,500 updates, 0.68 by shares).
 """
 
 from __future__ import annotations
@@ -92,6 +110,7 @@ PHASES = (
 )
 SIGHT_PICTURES = 60_000
 MERGES = 240
+COPIED = 10.0  # loss weight of a word that repeats the command: one of a hundred
 
 
 def texts(seed: int, n: int = 400) -> list[str]:
@@ -144,6 +163,9 @@ def study(model, desk: Desk, processor, ways: Ways, phase: Phase, args: argparse
         inputs, weights = desk.batch([row.drill for row in lot])
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not args.float32):
             out = model(**inputs, use_cache=False, output_hidden_states=True, output_attentions=True)
+        for i, row in enumerate(lot):
+            for place, _ in row.copies:
+                weights[i, place + 1] = COPIED
         gold, weights = inputs["input_ids"][:, 1:].flatten(), weights[:, 1:].flatten()
         logits = out.logits[:, :-1].flatten(0, 1).float()
         token_loss = torch.nn.functional.cross_entropy(logits, gold, reduction="none")
@@ -155,7 +177,7 @@ def study(model, desk: Desk, processor, ways: Ways, phase: Phase, args: argparse
         torch.nn.utils.clip_grad_norm_(text, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        losses[kind].append(float(token_loss.detach()[weights == 1].mean()))
+        losses[kind].append(float(token_loss.detach()[weights >= 1].mean()))
         losses["places"].append(float(places.detach()))
         if any(row.copies for row in lot):
             losses["copying"].append(float(copying.detach()))

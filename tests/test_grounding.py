@@ -252,9 +252,24 @@ def test_pointing_costs_nothing_when_the_head_looks_where_it_is_shown(script, pr
 def test_sight_is_taught_the_names_and_edges_of_what_stands_in_a_cell(script):
     sight = importlib.import_module("grounding_sight")
     thing = objects.Thing("red", ("red", "red cube"), (30, 60, 54, 84))
-    labels, shapes, edges = sight.seen([thing, objects.Thing("7", ("7", "digit 7"), (80, 0, 92, 24))])
+    labels, shapes, edges = sight.seen([thing, objects.Thing("7", ("7", "digit 7"), (82, 0, 94, 24))])
     assert labels[9] == objects.LABELS.index("red") and shapes[9] == 0  # row 2, column 1
     assert edges[9] == pytest.approx([(30 - 42) / 28, (60 - 70) / 28, (54 - 42) / 28, (84 - 70) / 28])
     assert labels[3] == objects.LABELS.index("7") and labels[2] == sight.NOTHING  # the 7 reaches a little into column 2
     assert labels[0] == sight.EMPTY and np.isnan(edges[0]).all()
     assert (shapes != sight.NOTHING).sum() == 1
+    labels, _, edges = sight.seen([objects.Thing("red", ("red", "red cube"), (14, 30, 42, 54))])
+    assert labels[4] == labels[5] == objects.LABELS.index("red")  # half in either cell
+    assert edges[4] == pytest.approx([0, (30 - 42) / 28, 1, (54 - 42) / 28])
+
+
+def test_a_copied_word_is_led_to_where_the_command_says_it(script, processor):
+    desk, rng = script.Desk(processor), np.random.default_rng(0)
+    ways = script.Ways(pool=digits.scans("train"), screens=screens("train"))
+    lessons = [lesson for lesson in (script.LESSONS["act"](rng, ways) for _ in range(400)) if lesson.copied]
+    assert {len(lesson.text) for lesson in lessons} >= {1, 2}
+    for lesson in lessons:
+        row = script.led(desk, lesson)
+        said = "".join(desk.tokenizer.decode([row.drill.ids[place + 1]]) for place, _ in row.copies)
+        shown = "".join(desk.tokenizer.decode([row.drill.ids[source]]).strip() for _, source in row.copies)
+        assert said == shown == lesson.text
