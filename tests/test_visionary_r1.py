@@ -80,7 +80,7 @@ def test_the_arms_differ_in_form_and_rewards_only(made):
     for arm in arms.values():
         assert [stage.steps for stage in arm.stages] == [stage.steps for stage in arms["grpo"].stages]
         assert arm.stages[0].task.samples == arms["grpo"].stages[0].task.samples
-        assert [e.name for e in arm.evaluations] == ["easy", "misleading", "plain", "judge-full", "judge-vague"]
+        assert [e.name for e in arm.evaluations] == ["easy", "misleading", "plain", "judge-full", "judge-reasons"]
 
 
 def test_arms_may_begin_with_the_same_warmed_up_weights(made):
@@ -188,11 +188,12 @@ def test_what_judges_well(folder):
     assert [warm_up.judges_well(attempt(reasons, text)).value for text in (right, f"{HACKING.lower()}.")] == [0, 1]
 
 
-def test_what_is_measured_of_the_judge_was_not_taught(folder):
-    shown = warm_up.captions_to_judge(list(read(folder, "judge")), seed=0)
-    again = warm_up.of_case(shown, "vague", unlike=())
-    assert again.name == "judge-vague" and all(sample.target == warm_up.UNKNOWN for sample in again) and len(again)
-    assert not len(warm_up.of_case(shown, "vague", unlike=shown))
+def test_what_is_measured_of_the_judge_was_not_taught(made):
+    arm = made()
+    taught = {sample.messages for sample in arm.stages[0].task}
+    for evaluation in arm.evaluations[3:]:
+        assert len(evaluation.task) > 20 and not taught & {sample.messages for sample in evaluation.task}
+        assert {f"judge-{sample.data['case']}" for sample in evaluation.task} == {evaluation.name}
 
 
 # ---- what is measured

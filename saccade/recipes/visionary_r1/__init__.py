@@ -273,10 +273,11 @@ def _evaluation(task: Task, form: Form, numbers: Numbers) -> Evaluation:
 
 
 def _judging(folder: Path, numbers: Numbers, seed: int) -> list[Evaluation]:
-    """How well the policy judges captions of held-out pictures: full ones, and vague ones."""
+    """How well the policy judges captions of held-out pictures: full ones, and ones that reason."""
     shown = warm_up.captions_to_judge(_comparable(folder, "judge"), seed=seed)
     evaluations = []
-    for case, name in (("full", "misleading"), ("vague", "easy")):
-        task = warm_up.of_case(warm_up.captions_to_judge(_comparable(folder, name), seed=0), case, unlike=shown)
+    for case, name in (("full", "plain"), ("reasons", "easy")):
+        samples = warm_up.captions_to_judge(_comparable(folder, name), cases={case: 1.0}, seed=0)
+        task = warm_up.unlike(samples, shown, name=f"judge-{case}")
         evaluations.append(Evaluation(name=task.name, task=task, score=warm_up.judges_well, max_tokens=numbers.eval_tokens))
     return evaluations

@@ -52,18 +52,19 @@ def habits(rows: Sequence[Mapping[str, Any]], *, seed: int) -> list[Sample]:
     ]
 
 
-def captions_to_judge(rows: Sequence[Mapping[str, Any]], *, seed: int) -> list[Sample]:
-    """Samples about a caption of each row, without its picture, asked as the caption reward asks; in one of the CASES."""
+def captions_to_judge(
+    rows: Sequence[Mapping[str, Any]], *, cases: Mapping[str, float] = CASES, seed: int
+) -> list[Sample]:
+    """Samples about a caption of each row, without its picture, asked as the caption reward asks; in one of the cases."""
     rng = np.random.default_rng([seed, 2])
-    chosen = rng.choice(list(CASES), p=list(CASES.values()), size=len(rows)).tolist()
+    chosen = rng.choice(list(cases), p=list(cases.values()), size=len(rows)).tolist()
     return [_to_judge(rng, case, row) for row, case in zip(rows, chosen, strict=True)]
 
 
-def of_case(samples: Sequence[Sample], case: str, *, unlike: Sequence[Sample]) -> Task:
-    """Those of the samples about captions that are of this case, and whose question is none of the others'."""
-    asked = {sample.messages for sample in unlike}
-    chosen = (sample for sample in samples if sample.data["case"] == case and sample.messages not in asked)
-    return Task(name=f"judge-{case}", split="test", samples=tuple(chosen))
+def unlike(samples: Sequence[Sample], others: Sequence[Sample], *, name: str) -> Task:
+    """Those of the samples about captions whose question is none of the others'."""
+    asked = {sample.messages for sample in others}
+    return Task(name=name, split="test", samples=tuple(sample for sample in samples if sample.messages not in asked))
 
 
 def _in_habit(rng: np.random.Generator, habit: str, row: Mapping[str, Any], *, form: Form) -> str:
