@@ -28,6 +28,12 @@ def script():
 
 
 @pytest.fixture(scope="module")
+def exam(script):
+    """scripts/grounding_exam.py as a module."""
+    return importlib.import_module("grounding_exam")
+
+
+@pytest.fixture(scope="module")
 def processor():
     return AutoProcessor.from_pretrained(FOLDER, local_files_only=True)
 
@@ -143,11 +149,11 @@ def test_any_text_survives_its_tokenizer(processor, text):
     assert tokenizer.decode(tokenizer(text)["input_ids"], skip_special_tokens=True) == text
 
 
-def replies(script, model, processor, lessons, begin):
+def replies(script, exam, model, processor, lessons, begin):
     """Greedy answers to lessons, all of which begin with the same words."""
     desk, out = script.Desk(processor), []
     for lesson in lessons:
-        puzzle = script.Puzzle(pictures=(lesson.picture,), problem="", thought="", answer="")
+        puzzle = exam.Puzzle(pictures=(lesson.picture,), problem="", thought="", answer="")
         ids = desk.drill(puzzle, lesson.prompt, begin).ids[:-1]
         drill = script.replace(desk.drill(puzzle, lesson.prompt, begin), ids=ids, weights=[0.0] * len(ids))
         inputs, _ = desk.batch([drill])
@@ -157,62 +163,62 @@ def replies(script, model, processor, lessons, begin):
     return out
 
 
-def test_it_finds_things_in_scenes_of_digits_it_has_never_seen(script, model, processor):
+def test_it_finds_things_in_scenes_of_digits_it_has_never_seen(script, exam, model, processor):
     """Once it has begun to look, of 24 things on the grid."""
     rng, ways = np.random.default_rng(8), script.Ways(pool=digits.scans("test"))
     lessons = [script.LESSONS["where"](rng, ways) for _ in range(24)]
-    said = replies(script, model, processor, lessons, "<think>It is")
-    assert np.mean([script.marks(*pair)["exact"] for pair in zip(lessons, said, strict=True)]) >= 0.7
+    said = replies(script, exam, model, processor, lessons, "<think>It is")
+    assert np.mean([exam.marks(*pair)["exact"] for pair in zip(lessons, said, strict=True)]) >= 0.7
 
 
-def test_it_looks_at_the_picture_it_is_shown(script, model, processor):
+def test_it_looks_at_the_picture_it_is_shown(script, exam, model, processor):
     """The same question about a mirrored picture has a mirrored answer: 12 scenes of solids."""
     rng, ways = np.random.default_rng(9), script.Ways(pool=digits.scans("test"), longer=0.0)
     drawn = (script.LESSONS["where"](rng, ways) for _ in range(200))
     lessons = [lesson for lesson in drawn if lesson.gold[0][0] in solids.COLORS][:12]
     mirrored = [script.replace(lesson, picture=lesson.picture[:, ::-1].copy()) for lesson in lessons]
-    before, after = (replies(script, model, processor, group, "<think>It is") for group in (lessons, mirrored))
+    before, after = (replies(script, exam, model, processor, group, "<think>It is") for group in (lessons, mirrored))
     agree = []
     for one, other in zip(before, after, strict=True):
-        (_, (x1, y1, x2, y2)), (_, box) = script.boxes_in(one)[0], script.boxes_in(other)[0]
-        agree.append(script.iou((112 - x2, y1, 112 - x1, y2), box) > 0.5)
+        (_, (x1, y1, x2, y2)), (_, box) = exam.boxes_in(one)[0], exam.boxes_in(other)[0]
+        agree.append(exam.iou((112 - x2, y1, 112 - x1, y2), box) > 0.5)
     assert np.mean(agree) >= 0.7
 
 
-def test_its_first_answers_are_often_hasty(script, model, processor):
+def test_its_first_answers_are_often_hasty(script, exam, model, processor):
     """What is left to learn: of 40 sampled answers, some look and some do not."""
     rng, ways = np.random.default_rng(10), script.Ways(pool=digits.scans("test"))
     lessons = [script.LESSONS["where"](rng, ways) for _ in range(40)]
     torch.manual_seed(0)
-    said = script.answers(model, script.Desk(processor), lessons, is_sampled=True)
+    said = exam.answers(model, script.Desk(processor), lessons, is_sampled=True)
     hasty = np.mean(["at once" in text for text in said])
     assert 0.25 < hasty < 0.8
-    looked = [script.marks(*pair)["exact"] for pair in zip(lessons, said, strict=True) if "at once" not in pair[1]]
-    careless = [script.marks(*pair)["exact"] for pair in zip(lessons, said, strict=True) if "at once" in pair[1]]
+    looked = [exam.marks(*pair)["exact"] for pair in zip(lessons, said, strict=True) if "at once" not in pair[1]]
+    careless = [exam.marks(*pair)["exact"] for pair in zip(lessons, said, strict=True) if "at once" in pair[1]]
     assert np.mean(looked) > np.mean(careless) + 0.2
 
 
 # The lessons
 
 
-def test_worked_lessons_are_right_and_hasty_ones_often_wrong(script):
+def test_worked_lessons_are_right_and_hasty_ones_often_wrong(script, exam):
     rng = np.random.default_rng(1)
     ways = script.Ways(pool=digits.scans("train"), screens=screens("train"))
     hurried = script.replace(ways, hasty=1.0, malformed=0.1)
     for kind, draw in script.LESSONS.items():
         worked = [draw(rng, ways) for _ in range(60)]
-        assert all(script.marks(lesson, lesson.answer)["exact"] == 1 for lesson in worked), kind
+        assert all(exam.marks(lesson, lesson.answer)["exact"] == 1 for lesson in worked), kind
         assert all(lesson.about or not lesson.gold or kind == "act" for lesson in worked)
-        wrong = [script.marks(lesson, lesson.answer)["exact"] == 0 for lesson in (draw(rng, hurried) for _ in range(200))]
+        wrong = [exam.marks(lesson, lesson.answer)["exact"] == 0 for lesson in (draw(rng, hurried) for _ in range(200))]
         assert 0.5 < np.mean(wrong) < 0.98, kind
 
 
-def test_hasty_lists_have_boxes_too_many_in_the_stated_share(script):
+def test_hasty_lists_have_boxes_too_many_in_the_stated_share(script, exam):
     rng, ways = np.random.default_rng(1), script.Ways(pool=digits.scans("train"), hasty=1.0)
     lessons = [script.LESSONS["detect"](rng, ways) for _ in range(400)]
-    extra = np.mean([script.marks(lesson, lesson.answer)["extra"] for lesson in lessons])
+    extra = np.mean([exam.marks(lesson, lesson.answer)["extra"] for lesson in lessons])
     assert 0.25 < extra < 0.5
-    said = [script.boxes_in(lesson.answer) for lesson in lessons]
+    said = [exam.boxes_in(lesson.answer) for lesson in lessons]
     assert all(x1 < x2 <= 112 and y1 < y2 <= 112 for boxes in said for _, (x1, y1, x2, y2) in boxes)
     assert max(len(boxes) for boxes in said) >= 7
 
