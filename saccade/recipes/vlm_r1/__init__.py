@@ -129,12 +129,12 @@ PAPER = Numbers(
     max_pixels=12_845_056,  # C the scripts' bound
 )
 MINIATURE = Numbers(
-    prompts=16,  # C
-    text_prompts=16,  # O
+    prompts=8,  # O
+    text_prompts=8,  # O
     siblings=8,  # C
     epochs=2,  # C
     max_steps=60,  # O
-    rl=Optimization(lr=5e-5, beta2=0.99),  # O
+    rl=Optimization(lr=1e-4, beta2=0.99),  # O
     lora_lr=5e-4,  # O
     beta=0.0,  # O
     ovd_beta=0.0,  # P, C
@@ -142,7 +142,7 @@ MINIATURE = Numbers(
     native_tokens=448,  # O real pictures hold up to 20 boxes
     sft_batch=16,  # O
     sft_epochs=2,  # C as RL
-    sft=Optimization(lr=5e-5, beta2=0.99),  # O as RL
+    sft=Optimization(lr=2e-4, beta2=0.99),  # O
     warm_steps=80,  # O
     warm=Optimization(lr=1e-3, schedule="cosine", warmup_steps=8, beta2=0.99),  # O
     length_limit=224,  # O the limit of an answer
