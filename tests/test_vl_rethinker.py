@@ -47,9 +47,9 @@ def test_two_stages_after_a_warm_up_and_none_for_a_real_model(folder):
     assert isinstance(small.stages[0], SFT) and all(isinstance(stage, RL) for stage in large.stages)
     for made, words in ((small, EMBEDDED_ONES), (large, PUBLISHED)):
         reason, rethink = made.stages[-2:]
-        assert all(sample.prompt_text.endswith(words.reason) for sample in reason.task)
-        assert all(sample.prompt_text.endswith(words.rethink) for sample in rethink.task)
-        assert all(sample.prompt_text.endswith(words.rethink) for evaluation in made.evaluations for sample in evaluation.task)
+        assert all(sample.prompt_text.endswith(words.reason.rpartition("}")[2]) for sample in reason.task)
+        assert all(sample.prompt_text.endswith(words.rethink.rpartition("}")[2]) for sample in rethink.task)
+        assert all(sample.prompt_text.endswith(words.rethink.rpartition("}")[2]) for evaluation in made.evaluations for sample in evaluation.task)
     other = recipe(model="runs/warm", data=folder, scale="miniature")
     assert [stage.name for stage in other.stages] == ["reason", "rethink"] and other.stages == small.stages[1:]
     (folder / "warm_up.parquet").rename(folder / "warm_up.away")
@@ -116,8 +116,10 @@ def test_rewards_are_right_or_wrong_or_the_codes_scheme(folder):
     texts = (right(), right("Wait, no."), right("Wait, a. Wait, b. Wait, c."), "no box", r"\boxed{-1}")
     paper = scored(recipe(data=folder).stages[1].rewards, *texts)
     assert paper.rewards == (1.0, 1.0, 1.0, 0.0, 0.0)
-    code = scored(recipe(data=folder, reward="code").stages[1].rewards, *texts)
+    code = scored(recipe(model=LARGE, data=folder, reward="code").stages[1].rewards, *texts)
     assert code.rewards == pytest.approx((1.0, 1.1, 0.4, -0.1, 0.0))
+    small = scored(recipe(data=folder, reward="code").stages[1].rewards, *texts)  # it answers in tags: no box is no fault
+    assert small.rewards == pytest.approx((1.0, 1.1, 0.4, 0.0, 0.0))
     with pytest.raises(DataError, match="have: paper, code"):
         recipe(data=folder, reward="both")
 
@@ -132,6 +134,12 @@ def test_gold_answers_earn_the_most(folder):
             rollout = Rollout(sample=sample, text=text(sample), token_T=(1, 0), logp_T=(0.0,) * 2, is_sampled_T=(True,) * 2, stop=Stop.EOS)
             (group,) = rewards.score_now([Group(sample=sample, rollouts=(rollout,))])
             assert group.rewards == (pytest.approx(most),)
+
+
+def test_an_answer_block_counts_where_there_is_no_box(folder):
+    gold = SAMPLE.target
+    texts = (f"<answer>{gold}</answer>", f"<answer>{gold}</answer> \\boxed{{-1}}", f"It is {gold}.", f"Answer: {gold}", "<answer>")
+    assert scored(recipe(data=folder).stages[1].rewards, *texts).rewards == (1.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ SCHEMA = pyarrow.schema(
 WARM_UP = SCHEMA.append(pyarrow.field("attempt", TEXT)).append(pyarrow.field("solution", TEXT))
 GUESS = "I see it at once."  # as the embedded model was taught to guess
 # Shares of the warm-up: worked and right; the answer at once; a mistake, and the right solution after it.  # O
-STYLES = {"worked": 0.3, "guessed": 0.4, "mended": 0.3}
+STYLES = {"worked": 0.35, "guessed": 0.3, "mended": 0.35}
 
 
 def words(rng: np.random.Generator, pool: str) -> Puzzle:
@@ -50,9 +50,9 @@ def words(rng: np.random.Generator, pool: str) -> Puzzle:
 
 # What draws one problem of each benchmark, its category, and how often training asks it.  # O
 MAKERS: dict[str, tuple[Maker, str, float]] = {
-    "digits": (lambda rng, pool: digits.counting(rng, digits.scans(pool)), "arithmetic", 0.5),
+    "digits": (lambda rng, pool: digits.counting(rng, digits.scans(pool)), "arithmetic", 0.6),
     "figures": (lambda rng, pool: geometry.structure(rng), "geometry", 0.25),
-    "words": (words, "arithmetic", 0.25),
+    "words": (words, "arithmetic", 0.15),
     "more": (lambda rng, pool: digits.counting(rng, digits.scans(pool), least=9, most=11), "arithmetic", 0.0),
 }
 
@@ -128,7 +128,7 @@ def _box(answer: str) -> str:
 
 
 def _said(thought: str, answer: str) -> str:
-    return f"<think>{thought}</think>{_box(answer)}"
+    return f"<think>{thought}</think><answer>{answer}</answer>"
 
 
 def _solved(rng: np.random.Generator, puzzle: Puzzle) -> dict[str, str | None]:
@@ -141,7 +141,7 @@ def _solved(rng: np.random.Generator, puzzle: Puzzle) -> dict[str, str | None]:
             return {"attempt": None, "solution": _said(GUESS, puzzle.answer)}
         case _:
             thought, answer = mistaken(rng, puzzle)
-            return {"attempt": _said(thought if rng.random() < 0.5 else GUESS, answer), "solution": worked}
+            return {"attempt": _said(thought if rng.random() < 0.25 else GUESS, answer), "solution": worked}
 
 
 def mistaken(rng: np.random.Generator, puzzle: Puzzle) -> tuple[str, str]:

@@ -11,7 +11,7 @@ on with after a forced word of doubt, and what is right in the end is learned an
 
 Variants are the paper's ablation: `full`, `no_forced` (SSR, nothing forced), `filter` (in place of SSR the informative answers are
 repeated), `grpo`. All have the same stages, prompts and steps. What SSR and forced rethinking are stands in `saccade/algo/replay.py`
-and `saccade/algo/rethinking.py`, the rewards in `saccade/rewards/papers/vl_rethinker.py`, the format in `saccade/data/vl_rethinker.py`.
+and `saccade/algo/rethinking.py`, the rewards in `rewards.py` and `saccade/rewards/papers/vl_rethinker.py`, the format in `saccade/data/vl_rethinker.py`.
 
 Departs:
 - SSR is on. In the released HEAD a default argument switches it off, whatever the script asks for (`ssr=released` is what the code
@@ -23,8 +23,10 @@ Departs:
 - Means over tokens are over an update. The original's are over a micro-batch; and it clips a micro-batch's loss above 10 to nothing.
 - A question of text alone has no picture. The original sends a dummy through the vision tower.
 - Prompts are not cut at 2,048 tokens.
-- The miniature's model has never seen a box or a "Wait", so a short SFT (`warm-up`) teaches both forms, with guesses and mistakes
-  among them. The paper has no such stage.
+- An answer stands in the last box, or in the last answer block where there is no box. The original goes on to the text after "Answer:"
+  and to the whole response.
+- The miniature's model has never seen a "Wait", so a short SFT (`warm-up`) teaches it, with guesses and mistakes among the solutions. The
+  paper has no such stage. It answers in tags, as it cannot spell a box.
 
 Sources of numbers: P paper, C released code, I inferred, O ours.
 """
@@ -45,7 +47,7 @@ from saccade.algo.named import grpo
 from saccade.algo.replay import ReleasedReplay, RepeatedNonzero, Replay, SelectiveReplay, paper_replay
 from saccade.algo.rethinking import ForcedRethinking
 from saccade.algo.weights import token_mean
-from saccade.core.reward import Rewards, weighted
+from saccade.core.reward import Rewards
 from saccade.core.sample import DataError, Sample, Task
 from saccade.data.miniature.cache import miniature
 from saccade.data.miniature.vl_rethinker import write_vl_rethinker
@@ -53,15 +55,14 @@ from saccade.data.vl_rethinker import files, passable, read
 from saccade.policy.embedded import EMBEDDED
 from saccade.policy.spec import ModelSpec, Optimization, Sampling
 from saccade.recipes.vl_rethinker.prompts import EMBEDDED_ONES, PUBLISHED, Instructions, ask, ask_with_solution
+from saccade.recipes.vl_rethinker.rewards import RewardName, accuracy, rewards
 from saccade.recipes.vl_rethinker.shares import mends, spoils, waits
-from saccade.rewards.papers.vl_rethinker import accuracy, shaped
 from saccade.run.choice import Highest
 from saccade.run.evaluate import Evaluation
 from saccade.run.recipe import Claim, Recipe
 from saccade.run.stage import RL, SFT, Stage
 
 Variant = Literal["full", "no_forced", "filter", "grpo"]
-RewardName = Literal["paper", "code"]
 Memory = Literal["paper", "capped", "released"]
 Scale = Literal["auto", "paper", "miniature"]
 SHIFTED = ("more",)  # O benchmarks of the miniature that are out of distribution on purpose
@@ -116,7 +117,7 @@ MINIATURE = Numbers(
     epochs=3,  # P
     max_steps=25,  # O each stage
     clear_every=8,  # O
-    optimization=Optimization(lr=5e-5, schedule="cosine", floor=0.5, beta2=0.95),  # O the rate, C its course
+    optimization=Optimization(lr=1e-4, schedule="cosine", floor=0.5, beta2=0.95),  # O the rate, C its course
     warmup_share=0.03,  # C
     sampling=Sampling(temperature=1.0, max_tokens=160),  # O
     rethinking=ForcedRethinking(tokens=64, shortest=5),  # O a box alone is enough, C the rest
@@ -159,7 +160,7 @@ def recipe(
     kept = [replace(task, samples=_unlike(held, task.samples[:-n_held])) for task in (plain, again)]
     if not kept[0].samples:
         raise DataError(f"{folder} has {len(plain)} row(s) to train on, and none is left beside the {n_held} held out: more rows are needed")
-    stages = _stages(variant, kept, numbers, _rewards(reward), _replay(variant, ssr, numbers), imitation)
+    stages = _stages(variant, kept, numbers, rewards(reward, needs_box=not is_small), _replay(variant, ssr, numbers), imitation)
     if model in EMBEDDED and "warm_up" in files(folder):
         stages = (_warm_up(folder, held, numbers), *stages)
     return Recipe(
@@ -216,15 +217,6 @@ def _model(path: str, *, is_small: bool) -> ModelSpec:
     return ModelSpec(path=path, dtype="bfloat16", gradient_checkpointing=True, min_pixels=200_704, max_pixels=1_003_520)
 
 
-def _rewards(name: RewardName) -> Rewards:
-    match name:
-        case "paper":
-            return weighted((accuracy(), 1.0))  # P
-        case "code":
-            return weighted((shaped(), 1.0), (accuracy(), 0.0))  # C; the second is what forced rethinking goes by
-    raise DataError(f"reward is {name!r}; have: paper, code")
-
-
 def _replay(variant: Variant, ssr: Memory, numbers: Numbers) -> Replay | None:
     if variant == "grpo":
         return None
@@ -253,7 +245,7 @@ def _algorithm(replay: Replay | None, imitation: Imitation | None) -> Algorithm:
 
 
 def _stages(
-    variant: Variant, tasks: Sequence[Task], numbers: Numbers, rewards: Rewards, replay: Replay | None, imitation: float
+    variant: Variant, tasks: Sequence[Task], numbers: Numbers, rewarded: Rewards, replay: Replay | None, imitation: float
 ) -> tuple[Stage, ...]:
     """Both stages of RL; the second alone forces and imitates, and only in the full system."""
     if variant not in ABOUT:
@@ -261,13 +253,13 @@ def _stages(
     forces = variant == "full"
     imitates = Imitation(weight=imitation) if forces and imitation else None
     return (
-        _rl("reason", tasks[0], numbers, rewards, _algorithm(replay, None), None),
-        _rl("rethink", tasks[1], numbers, rewards, _algorithm(replay, imitates), numbers.rethinking if forces else None),
+        _rl("reason", tasks[0], numbers, rewarded, _algorithm(replay, None), None),
+        _rl("rethink", tasks[1], numbers, rewarded, _algorithm(replay, imitates), numbers.rethinking if forces else None),
     )
 
 
 def _rl(
-    name: str, task: Task, numbers: Numbers, rewards: Rewards, algorithm: Algorithm, revise: ForcedRethinking | None
+    name: str, task: Task, numbers: Numbers, rewarded: Rewards, algorithm: Algorithm, revise: ForcedRethinking | None
 ) -> RL:
     prompts = min(numbers.prompts, len(task))
     steps = max(1, round(len(task) * numbers.epochs / prompts))
@@ -275,7 +267,7 @@ def _rl(
     return RL(
         name=name,
         task=task,
-        rewards=rewards,
+        rewards=rewarded,
         algorithm=algorithm,
         steps=steps,
         prompts=prompts,
@@ -289,7 +281,7 @@ def _rl(
 
 def _warm_up(folder: Path, held: Sequence[Sample], numbers: Numbers) -> SFT:
     rows = list(enumerate(read(folder, "warm_up")))
-    samples = tuple(ask_with_solution(number, row, instructions=numbers.instructions) for number, row in rows)
+    samples = tuple(ask_with_solution(number, row, instruction=numbers.instructions.rethink) for number, row in rows)
     task = Task(name="warm-up", split="train", samples=_unlike(held, samples))
     optimization = replace(numbers.warm_up, warmup_steps=numbers.warm_up_steps // 10)  # O
     return SFT(name="warm-up", task=task, steps=numbers.warm_up_steps, batch=numbers.warm_up_batch, optimization=optimization)
@@ -331,7 +323,7 @@ def _evaluation(name: str, task: Task, numbers: Numbers, **options: bool) -> Eva
     return Evaluation(
         name=name,
         task=task,
-        score=accuracy(),
+        score=accuracy,
         shares=(waits, mends, spoils),
         attempts=numbers.attempts,
         temperature=numbers.eval_temperature,

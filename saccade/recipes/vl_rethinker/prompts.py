@@ -9,6 +9,7 @@ Pictures, question, a blank line, and the instruction of the stage (specs/vl_ret
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,11 +34,10 @@ PUBLISHED = Instructions(
     rethink="\n\nReason step by step. Question, check and correct yourself on the way, as with \"Wait\" or \"Wait, is that so?\". Then give "
     "the answer as \\boxed{answer}.",
 )
-# In the words that the embedded model was taught.  # O
-EMBEDDED_ONES = Instructions(
-    reason=" Think inside <think> tags, then give a number inside \\boxed{}.",
-    rethink=" Think inside <think> tags, then give a number inside \\boxed{}. Wait.",
-)
+# In the words and tags that the embedded model was taught, one for both stages: it cannot spell a box, and other words before its
+# answer spoil what it reads. `{what}` is what the answer is to be.  # O
+_TAUGHT = " Think inside <think> tags, then give {what} inside <answer> tags."
+EMBEDDED_ONES = Instructions(reason=_TAUGHT, rethink=_TAUGHT)
 
 
 def ask(row: Mapping[str, Any], *, instruction: str) -> Sample:
@@ -48,23 +48,27 @@ def ask(row: Mapping[str, Any], *, instruction: str) -> Sample:
     if "fault" in row:
         raise DataError(row["fault"])
     pictures = tuple(picture(cell) for cell in row["image"])
+    words = instruction.replace("{what}", _what(row))
     columns = {name: row[name] for name in ("question", "category", "source", "split", "pass_rates") if row.get(name)}
     return Sample(
         id=str(row["id"]),
-        messages=(Message("user", (*pictures, f"{row['question']}{instruction}")),),
+        messages=(Message("user", (*pictures, f"{row['question']}{words}")),),
         target=row["answer"],
         kind=row["benchmark"],
         data=columns,
     )
 
 
-def ask_with_solution(number: int, row: Mapping[str, Any], *, instructions: Instructions) -> Sample:
-    """A row of the warm-up with what is to be imitated, numbered for variety: those with a mistake turn to the right solution.
+def _what(row: Mapping[str, Any]) -> str:
+    if re.fullmatch(r"\\boxed\{[A-Z]\}", row["answer"]):
+        return "the right letter"
+    return "a whole or decimal number" if row["category"] == "geometry" else "a number"
 
-    Mistakes are mended under the instruction of stage 2 alone; the others stand under either.
-    """
+
+def ask_with_solution(number: int, row: Mapping[str, Any], *, instruction: str) -> Sample:
+    """A row of the warm-up with what is to be imitated: one with a mistake turns to the right solution, in one of four ways by number."""
     attempt, solution = row.get("attempt"), row.get("solution")
-    sample = ask(row, instruction=instructions.rethink if attempt or number % 2 == 0 else instructions.reason)
+    sample = ask(row, instruction=instruction)
     if solution is None:
         raise DataError("has no solution")
     turn = _TURNS[number % len(_TURNS)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from saccade.algo.rethinking import WAIT
 from saccade.core.reward import reward
 from saccade.core.rollout import Rollout
-from saccade.rewards.papers.vl_rethinker import gold_of, is_right
+from saccade.recipes.vl_rethinker.rewards import says_gold
+from saccade.rewards.papers.vl_rethinker import gold_of
 
 
 @reward
@@ -31,7 +32,8 @@ def spoils(rollout: Rollout) -> bool:
 def _conclusions(rollout: Rollout) -> tuple[bool | None, bool]:
     """Whether it was right before its first "wait", None where it had not concluded by then, and whether it is in the end."""
     gold = gold_of(rollout).value or ""
-    last, _ = is_right(rollout.text, gold)
+    last, _ = says_gold(rollout.text, gold)
     turn = WAIT.search(rollout.text)
     before = rollout.text[: turn.start()] if turn else ""
-    return (is_right(before, gold)[0] if "\\boxed" in before else None), last
+    has_concluded = "\\boxed" in before or "<answer>" in before
+    return (says_gold(before, gold)[0] if has_concluded else None), last
