@@ -11,8 +11,10 @@ import torch
 from tiny_checkpoint import SPECIALS, make_model
 
 PHRASES = (  # one token each: what every answer says word for word
-    "<think>", "</think>", "<answer>", "</answer>", "```json\n[", "```json\n[]\n```", '{"bbox_2d": [', '"}, {"bbox_2d": [', '], "label": "',
-    '"}]\n```', "]}", "[{'action': '", "', 'point': [", "', 'point': [-100, -100], 'input_text': '", "], 'input_text': '", "'}]", "no input text",
+    "<think>", "</think>", "<answer>", "</answer>", "]}",
+    "```json\n[", "```json\n[]\n```", '{"bbox_2d": [', '"}, {"bbox_2d": [', '], "label": "', '"}]\n```',
+    "[{'action': '", "', 'point': [", "', 'point': [-100, -100], 'input_text': '", "], 'input_text': '", "'}]",
+    "no input text",
 )  # fmt: skip
 
 
@@ -79,7 +81,7 @@ def new_merges(tokenizer, texts: Iterable[str], most: int, least_count: int = 20
 def _merged(pieces: Sequence[str], pair: tuple[str, str]) -> list[str]:
     out: list[str] = []
     for piece in pieces:
-        if out and (out[-1], piece) == pair and out[-1] is not None:
+        if out and (out[-1], piece) == pair:
             out[-1] = out[-1] + piece
         else:
             out.append(piece)

@@ -20,7 +20,7 @@ The shipped weights were made on the way to this script, on one shared core and 
     styles          500 updates     242 s
 
 PHASES states that course in one run from nothing, which has not been made; that the phases follow each other and start
-again has been tried with --scale 0.01. COPIED came after the shipped weights, which write the wrong text to type or select.
+again has been tried with --scale 0.004. COPIED came after the shipped weights, which write the wrong text to type or select.
 
 Greedy answers to fresh questions about scenes of held-out digits, before and after the styles (192 and 128 questions a
 row, evaluate()): every right thing found with IoU > 0.5 and nothing else said. Sampled is at temperature 1.
