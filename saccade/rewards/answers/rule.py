@@ -25,6 +25,8 @@ _FORMULA = re.compile(r"[0-9\\=^√π∞]")
 _TYPESET = re.compile(r"[\\$]")
 _ROOT = re.compile(r"(?<![\\A-Za-z])sqrt\s?\((?P<inner>[^()]{1,200})\)")
 _ROOT_SIGN = re.compile(r"√\s?(?:\((?P<inner>[^()]{1,200})\)|(?P<bare>[0-9]+|[A-Za-z]))")
+_POWER = re.compile(r"\*\*\s?(?:(?P<bare>-?(?:[0-9]+(?:\.[0-9]+)?|[A-Za-z]))|\((?P<round>[^()]{1,200})\)|\{(?P<curly>[^{}]{1,200})\})")
+_UNREAD = re.compile(r"\*\*\s?(?:-?[\w.]{1,200}|\([^()]{1,200}\)|\{[^{}]{1,200}\})\s?\*\*|\*{3}")  # towers of powers, and no power at all
 _LEAD = re.compile(
     r"\A[\s*_#>]{0,8}(?:(?:so|thus|hence|therefore),?\s)?(?:(?:the|my)\s)?(?:(?:final|correct|right)\s)?answer"
     r"(?:\s(?:is|must\sbe|should\sbe)(?=[\s:*]):?|\**\s?:)[\s*_]{0,8}",
@@ -56,7 +58,11 @@ def is_the_same(text: str, gold: str) -> float:
         return 0.0
     if plain(text).casefold() == plain(gold).casefold() or is_close(text, gold):
         return 1.0
-    return float(not is_words and is_formula(text, gold) and is_equal(_as_latex(text), _as_latex(gold)))
+    if is_words or not is_formula(text, gold) or _UNREAD.search(text) or _UNREAD.search(gold):
+        return 0.0
+    text, gold = _as_latex(text), _as_latex(gold)
+    # math-verify stops at ** and would take 3**[x] for 3
+    return float("**" not in text and "**" not in gold and is_equal(text, gold))
 
 
 def says_the_same_or_chooses(text: str, gold: str, *, options: str = OPTIONS) -> float:
@@ -103,7 +109,8 @@ def _bare(text: str) -> str:
 
 
 def _as_latex(text: str) -> str:
-    r"""The formula as LaTeX between dollar signs, where alone math-verify reads it: "sqrt(8) pi" as $\sqrt{8} \pi $."""
+    r"""The formula as LaTeX between dollar signs, where alone math-verify reads it: "sqrt(8) pi**2" as $\sqrt{8} \pi ^{2}$."""
+    text = _POWER.sub(lambda power: f"^{{{power['bare'] or power['round'] or power['curly']}}}", text)
     if "√" in text:
         text = _ROOT_SIGN.sub(lambda root: f"\\sqrt{{{root['inner'] or root['bare']}}}", text)
     if "$" in text or "\\boxed" in text:
