@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench tiny clean
+.PHONY: demo test bench tiny grounding clean
 
 demo: $(VENV)/.installed
 	$(BIN)/saccade train reason_rft
@@ -16,6 +16,12 @@ bench: $(VENV)/.installed-bench
 
 tiny: $(VENV)/.installed
 	$(BIN)/python scripts/make_tiny.py
+
+# Needs Chromium, for widgets to learn from: as many as teaching takes, not only those that are shipped.
+grounding: $(VENV)/.installed
+	mkdir -p build
+	$(BIN)/python scripts/make_screens.py --out build/screens.parquet --train 4000 --test 0 --seed 1
+	$(BIN)/python scripts/make_grounding.py --screens build/screens.parquet
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

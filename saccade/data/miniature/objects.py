@@ -159,7 +159,7 @@ def _with_solid(
     size = next(name for name, extent in solids.SIZES.items() if extent == half)
     image = PIL.Image.fromarray(picture)
     solid = solids.Solid(shape, size, color, material, (0, 0))
-    solids._draw_solid(PIL.ImageDraw.Draw(image), *middle, solid, tuple(int(c) for c in picture[0, 0]))
+    solids.draw_solid(PIL.ImageDraw.Draw(image), *middle, solid, tuple(int(c) for c in picture[0, 0]))
     return np.asarray(image), shape
 
 

@@ -116,7 +116,7 @@ def draw(rng: np.random.Generator, solids: tuple[Solid, ...] | list[Solid], *, v
         for solid, (dx, dy) in zip(solids, shift, strict=True)
     ]
     for (x, y), solid in sorted(spots, key=lambda spot: spot[0][1]):
-        _draw_solid(pen, x, y, solid, floor)
+        draw_solid(pen, x, y, solid, floor)
     return np.asarray(image)
 
 
@@ -128,7 +128,7 @@ def _turned(point: tuple[float, float], view: str) -> tuple[float, float]:
     return SIDE / 2 + cos * x - sin * y, SIDE / 2 + sin * x + cos * y
 
 
-def _draw_solid(pen: PIL.ImageDraw.ImageDraw, x: float, y: float, solid: Solid, floor: tuple[int, ...]) -> None:
+def draw_solid(pen: PIL.ImageDraw.ImageDraw, x: float, y: float, solid: Solid, floor: tuple[int, ...]) -> None:
     h = SIZES[solid.size]
     color = COLORS[solid.color]
     glass = solid.material == "glass"
