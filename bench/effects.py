@@ -4,13 +4,14 @@
     python -m bench.effects mine.py --data folder --arm lr=1e-5 --arm slow:stages.0.optimization.lr=1e-6
     python -m bench.effects --report runs/effects-reason_rft --curve rollout/flat_groups --keys '*/greedy' --keys 'val/*'
 
-An arm is NAME:key=value,key=value. A key is an option of the recipe (as --with takes it), a path with a dot in it (as --set takes
-it), or one of model, data, algorithm. Without NAME: the values are the name; `plain:` is the recipe as it stands. Every run is
-`saccade train` in a process of its own. Runs that are finished are not done again and one that was stopped goes on, so the
-same command may be stopped and given again, with more arms or seeds too. `--through /tmp/queue` puts a command before each run.
+An arm is NAME:key=value,key=value. A key is an option of the recipe (as --with takes it), a path with a dot in it (as
+--set takes it), or one of model, data, algorithm. Without NAME: the values are the name; `plain:` is the recipe as it
+stands. Every run is `saccade train` in a process of its own. Runs that are finished are not done again and one that was
+stopped goes on, so the same command may be stopped and given again, with more arms or seeds too. `--through COMMAND` puts
+a command, such as that of a queue, before each run.
 
-The table holds the mean over seeds and, where there are several, [lowest, highest]. The last columns are the first arm less another,
-paired by seed, with one sign per seed. Shares are in %, totals and curves in their own units.
+The table holds the mean over seeds and, where there are several, [lowest, highest]. The last columns are the first arm
+less another, paired by seed, with one sign per seed. Shares are in %, totals and curves in their own units.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Arm:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what is missing and print the table; 0 when every run is there, 1 when some failed, 2 for misuse, 130 stopped by hand."""
+    """Run what is missing and print the table: 0 when every run is there, 1 where some failed, 2 misuse, 130 stopped."""
     options = _parser().parse_args(arguments)
     try:
         if options.report:
@@ -81,20 +82,22 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m bench.effects", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("recipe", nargs="?", help="as `saccade train` takes it: a name, or the path of your own, mine.py")
-    parser.add_argument("--arm", action="append", default=[], metavar="NAME:key=value,...", help="repeatable; the first is compared with each other")
+    parser.add_argument("--arm", action="append", default=[], metavar="NAME:key=value,...",
+                        help="repeatable; the first is compared with each other")  # fmt: skip
     parser.add_argument("--seeds", type=int, default=3, help="runs of each arm (default: 3)")
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="default: runs/effects-RECIPE; holds ARM-SEED/, a run's folder, and ARM-SEED.log")
+    parser.add_argument("--out", type=Path, help="default: runs/effects-RECIPE; holds runs, ARM-SEED/, and ARM-SEED.log")
     for name in FLAGS:
         parser.add_argument(f"--{name}", help="of all arms, as `saccade train` takes it")
     parser.add_argument("--with", dest="options", action="append", default=[], metavar="KEY=VALUE", help="of all arms")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="PATH=VALUE", help="of all arms")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of a run (default: 1, so that seconds do not depend on load)")
-    parser.add_argument("--through", default="", metavar="COMMAND", help="start each run through this command, such as a queue")
-    parser.add_argument("--report", type=Path, metavar="FOLDER", help="print the table of an --out again, and run nothing")
-    parser.add_argument("--keys", action="append", default=[], metavar="PATTERN", help="show only these figures, such as 'val/*' or '*/total/*'")
-    parser.add_argument("--curve", action="append", default=[], metavar="KEY", help="a key of metrics.jsonl, such as rollout/tokens")
-    parser.add_argument("--at", default="chosen", help="chosen (checkpoint, default), last (stage's end), or a stage's name")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of a run (default: 1)")
+    parser.add_argument("--through", default="", metavar="COMMAND", help="start each run through this, such as a queue")
+    parser.add_argument("--report", type=Path, metavar="FOLDER", help="print the table of an --out, run nothing")
+    parser.add_argument("--keys", action="append", default=[], metavar="PATTERN",
+                        help="show only these figures, such as 'val/*' or '*/total/*'")  # fmt: skip
+    parser.add_argument("--curve", action="append", default=[], metavar="KEY", help="of metrics.jsonl, such as rollout/tokens")
+    parser.add_argument("--at", default="chosen", help="chosen (checkpoint, the default), last (stage) or a stage's name")
     return parser
 
 
@@ -124,12 +127,13 @@ def _carry_out(options: argparse.Namespace) -> int:
         failed += [path.name] if fault else []
     print("\n".join(report(out, keys=options.keys, curves=options.curve, at=options.at)))
     if failed:
-        print(f"effects: {len(failed)} of {len(wanted)} runs failed: {', '.join(failed)}; their logs are in {out}", file=sys.stderr)
+        which = f"{len(failed)} of {len(wanted)} runs failed: {', '.join(failed)}"
+        print(f"effects: {which}; their logs are in {out}", file=sys.stderr)
     return 1 if failed else 0
 
 
 def _remember(out: Path, recipe: str, arms: Iterable[Arm]) -> None:
-    """Write which arms the folder holds. Misuse if it holds another recipe, or one of the same name that was told otherwise."""
+    """Write which arms the folder holds. Misuse if it holds another recipe, or an arm of that name that was told otherwise."""
     path = out / ARMS
     known = known_arms(out) if path.exists() else {"recipe": recipe, "arms": {}}
     if known["recipe"] != recipe:
@@ -137,7 +141,8 @@ def _remember(out: Path, recipe: str, arms: Iterable[Arm]) -> None:
     for arm in arms:
         before = known["arms"].setdefault(arm.name, list(arm.arguments))
         if before != list(arm.arguments):
-            raise Misuse(f"the arm {arm.name} in {out} was run with {shlex.join(before) or 'nothing'}; give this one another name")
+            told = shlex.join(before) or "nothing"
+            raise Misuse(f"the arm {arm.name} in {out} was run with {told}; give this one another name")
     out.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(known, indent=1) + "\n")
 
@@ -148,11 +153,13 @@ def train(recipe: str, arm: Arm, *, seed: int, path: Path, threads: int, through
     Misuse if `saccade train` says that it was misused: every other seed would be, too.
     """
     begun = (path / "command.json").exists()
-    what = ["--resume", str(path)] if begun else [recipe, *arm.arguments, "--seed", str(seed), "--out", str(path), "--threads", str(threads)]
+    anew = [recipe, *arm.arguments, "--seed", str(seed), "--out", str(path), "--threads", str(threads)]
+    what = ["--resume", str(path)] if begun else anew
     command = [*shlex.split(through), sys.executable, "-m", "saccade.cli", "train", *what]
     log = path.with_name(f"{path.name}.log")
     with log.open("a") as file:
-        child = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=os.environ | {"OMP_NUM_THREADS": str(threads)})
+        environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+        child = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
         heard = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped bench stops its run
         try:
             status = child.wait()

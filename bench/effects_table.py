@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -31,9 +31,10 @@ class Run:
     summary: Mapping[str, Any]
 
     def figures(self, at: str) -> dict[str, float]:
-        """{set/figure: value} of every held-out set: `before`, of the `chosen` checkpoint, or after the `last` or a named stage."""
+        """{set/figure: value} of every set: `before`, of the `chosen` checkpoint, or after the `last` or a named stage."""
         if at in ("before", "chosen"):
-            measured = {name: one["before" if at == "before" else "after"] for name, one in self.summary["evaluations"].items()}
+            moment = "before" if at == "before" else "after"
+            measured = {name: one[moment] for name, one in self.summary["evaluations"].items()}
         else:
             stages = self.summary["after_stage"]
             name = list(stages)[-1] if at == "last" else at
@@ -67,7 +68,8 @@ def report(out: Path, *, keys: Sequence[str] = (), curves: Sequence[str] = (), a
     arms = [name for name in known["arms"] if any(run.arm == name for run in runs)]
     if not runs:
         return [f"No run in {out} is finished."]
-    lines = [f"{known['recipe']}: the {at} {'checkpoint' if at == 'chosen' else 'stage'}", "", *_table(runs, arms, keys=keys, at=at)]
+    title = f"{known['recipe']}: the {at} {'checkpoint' if at == 'chosen' else 'stage'}"
+    lines = [title, "", *_table(runs, arms, keys=keys, at=at)]
     for one in curves:
         lines += ["", *_curve_table(runs, arms, one)]
     return [*lines, "", *_notes(out, known["arms"], runs, arms)]
@@ -91,7 +93,8 @@ def _table(runs: Sequence[Run], arms: Sequence[str], *, keys: Sequence[str], at:
     for key in _shown([*after.values()], keys, chooses=_selecting(runs)):
         has = {pair: figures[key] for pair, figures in after.items() if key in figures}
         began = [figures[key] for (arm, _), figures in before.items() if key in figures and arm == first]
-        cells = [_cell(began, key)] + [_cell([value for (arm, _), value in has.items() if arm == name], key) for name in arms]
+        of_arms = [[value for (arm, _), value in has.items() if arm == name] for name in arms]
+        cells = [_cell(values, key) for values in (began, *of_arms)]
         for other in others:
             pairs = [has[first, seed] - has[other, seed] for arm, seed in has if arm == first and (other, seed) in has]
             cells.append(_difference(pairs, key))
@@ -103,8 +106,9 @@ def _shown(found: Sequence[Mapping[str, float]], patterns: Sequence[str], *, cho
     """The figures to show, in the order in which the runs name them."""
     every = list(dict.fromkeys(key for figures in found for key in figures))
     if not patterns:
-        is_hidden = lambda key: key.partition("/")[0] in chooses or any(fnmatchcase(key.partition("/")[2], one) for one in HIDDEN)
-        return [key for key in every if not is_hidden(key)] or every
+        parts = {key: key.partition("/") for key in every}
+        hidden = {key for key, (_, _, name) in parts.items() if any(fnmatchcase(name, one) for one in HIDDEN)}
+        return [key for key in every if key not in hidden and parts[key][0] not in chooses] or every
     for pattern in patterns:
         if not any(fnmatchcase(key, pattern) for key in every):
             near = get_close_matches(pattern, every, n=3, cutoff=0) or every[:3]
@@ -118,14 +122,19 @@ def _selecting(runs: Sequence[Run]) -> set[str]:
 
 
 def _cell(values: Sequence[float], key: str, *, sign: str = "") -> str:
-    """The mean, and [lowest, highest] of several."""
+    """A figure over seeds, in its unit; - where there is none."""
     if not values:
         return "-"
     name = key.partition("/")[2]
     is_share = not name.startswith("total/") and name.partition("/")[0] not in NOT_SHARES
     figure = (lambda value: f"{100 * value:{sign}.1f}") if is_share else (lambda value: f"{value:{sign}.3f}")
-    spread = f" [{figure(min(values))}, {figure(max(values))}]" if len(values) > 1 else ""
-    return figure(fmean(values)) + spread
+    return _spread(values, figure)
+
+
+def _spread(values: Sequence[float], figure: Callable[[float], str]) -> str:
+    """The mean, and [lowest, highest] of several."""
+    ends = f" [{figure(min(values))}, {figure(max(values))}]" if len(values) > 1 else ""
+    return figure(fmean(values)) + ends
 
 
 def _difference(pairs: Sequence[float], key: str) -> str:
@@ -134,14 +143,13 @@ def _difference(pairs: Sequence[float], key: str) -> str:
 
 
 def _curve_table(runs: Sequence[Run], arms: Sequence[str], key: str) -> list[str]:
-    """A key of metrics.jsonl in each arm's stages: means of the first tenth of the steps, of the middle one and of the last."""
+    """A key of metrics.jsonl in each arm's stages: means of the first, the middle and the last tenth of the steps."""
     rows = []
     for arm in arms:
         curves = [run.curve(key) for run in runs if run.arm == arm]
         for stage in dict.fromkeys(stage for one in curves for stage in one):
-            thirds = [_moments(one[stage]) for one in curves if stage in one]
-            cells = [f"{fmean(v):.3g}" + (f" [{min(v):.3g}, {max(v):.3g}]" if len(v) > 1 else "") for v in zip(*thirds, strict=True)]
-            rows.append([f"{arm}, {stage}", *cells])
+            moments = [_moments(one[stage]) for one in curves if stage in one]
+            rows.append([f"{arm}, {stage}", *(_spread(values, "{:.3g}".format) for values in zip(*moments, strict=True))])
     if not rows:
         lines = [json.loads(line) for line in (runs[0].path / "metrics.jsonl").read_text().splitlines()]
         near = get_close_matches(key, {key for line in lines for key in line}, n=3, cutoff=0)
@@ -164,21 +172,25 @@ def _notes(out: Path, told: Mapping[str, Sequence[str]], runs: Sequence[Run], ar
         seconds = fmean(run.summary["seconds"] for run in own)
         chosen = ", ".join(run.summary["chosen"] for run in own)
         warned = sum(len(run.summary["warnings"]) for run in own)
-        own_words = shlex.join(told[arm][len(shared) if len(arms) > 1 else 0 :]) or ("nothing more" if shared else "the recipe as it stands")
-        lines.append(f"- {arm} (`{own_words}`): seeds {_listed(run.seed for run in own)}, {seconds:.0f} s each; chosen: {chosen}; warnings: {warned}")
-    seeds = [{run.seed for run in runs if run.arm == arm} for arm in arms]
-    if any(one != seeds[0] for one in seeds):
+        of_its_own = shlex.join(told[arm][len(shared) if len(arms) > 1 else 0 :])
+        said = of_its_own or ("nothing more" if shared else "the recipe as it stands")
+        seeds = ", ".join(str(run.seed) for run in own)
+        lines.append(f"- {arm} (`{said}`): seeds {seeds}, {seconds:.0f} s each; chosen: {chosen}; warnings: {warned}")
+    seeds_of = [{run.seed for run in runs if run.arm == arm} for arm in arms]
+    if any(one != seeds_of[0] for one in seeds_of):
         lines.append("- The arms have not all the same seeds: differences are of those in common, means are not.")
     begun = {(run.arm, run.seed): run.figures("before") for run in runs}
     if any(figures != begun[arms[0], seed] for (_, seed), figures in begun.items() if (arms[0], seed) in begun):
         lines.append(f"- Before training the arms differ (model, data or sets); the column is that of {arms[0]}.")
-    waiting = [path.parent.name for path in sorted(out.glob("*/command.json")) if not path.with_name("summary.json").exists()]
+    begun_in = [path.parent for path in sorted(out.glob("*/command.json"))]
+    waiting = [path.name for path in begun_in if not (path / "summary.json").exists()]
     if waiting:
         lines.append(f"- Not finished, and left out: {', '.join(waiting)}.")
     codes = {str(run.summary["environment"].get("git_revision")) for run in runs} - {"None"}
     if len(codes) > 1:
-        lines.append(f"- The runs are of {len(codes)} states of the code ({', '.join(sorted(code[:9] for code in codes))}).")
-    n = len(set.intersection(*seeds))
+        names = ", ".join(sorted(code[:9] for code in codes))
+        lines.append(f"- The runs are of {len(codes)} states of the code ({names}).")
+    n = len(set.intersection(*seeds_of))
     if n > 1 and len(arms) > 1:
         lines.append(f"- {n} equal signs happen by chance once in {2 ** (n - 1)} times.")
     return lines
@@ -188,10 +200,6 @@ def _shared(told: Sequence[Sequence[str]]) -> Sequence[str]:
     """The arguments with which all arms begin."""
     n = next((i for i, words in enumerate(zip(*told)) if len(set(words)) > 1), min(map(len, told)))
     return told[0][: n - n % 2]
-
-
-def _listed(values: Iterable[object]) -> str:
-    return ", ".join(map(str, values))
 
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -120,7 +120,8 @@ def make(name: str, *, options: Sequence[str], **common: Any) -> Recipe:
     function = module(name).recipe
     hints = typing.get_type_hints(function)
     taken = {key: one.default for key, one in inspect.signature(function).parameters.items() if key not in COMMON}
-    own = {key: Leaf(None if default is inspect.Parameter.empty else default, hints.get(key, str)) for key, default in taken.items()}
+    defaults = {key: None if default is inspect.Parameter.empty else default for key, default in taken.items()}
+    own = {key: Leaf(default, hints.get(key, str)) for key, default in defaults.items()}
     chosen = {}
     for option in options:
         key, equals, text = option.partition("=")

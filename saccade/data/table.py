@@ -9,9 +9,9 @@
      'question': 'How many bolts are missing?', 'answer': '3'}
     >>> train, held_out = split(rows, held_out=0.2, seed=0)          # no picture in both, by its pixels
 
-A row is named by its `id` column, or else by the table's name and its line. One that cannot be used holds its `fault` in place
-of all that, with the line it stands in, for `ask` to refuse: `Task.from_rows` counts and names it. docs/your-own.md is the walk
-from here to a trained model.
+A row is named by its `id` column, or else by the table's name and its line. One that cannot be used holds its `fault` in
+place of all that, with the line it stands in, for `ask` to refuse: `Task.from_rows` counts and names it. docs/your-own.md
+is the walk from here to a trained model.
 """
 
 from __future__ import annotations
@@ -47,10 +47,11 @@ def read(
     """The rows of a folder's table, every column under its own name, and `image`: the pictures' absolute paths in order.
 
     `pictures` are the columns that name picture files, from the folder or from the table's own place; `needs` those that
-    must not be empty besides. `table` names the file where the folder has several. The text is UTF-8, or UTF-16 with its mark,
-    unless `encoding` says otherwise; cells are parted by commas, semicolons or tabs, whichever gives the needed columns.
+    must not be empty besides. `table` names the file where the folder has several. The text is UTF-8, or UTF-16 with its
+    mark, unless `encoding` says otherwise; cells are parted by commas, semicolons or tabs, whichever gives the needed
+    columns.
 
-    DataError where no table can be read at all: no such folder or file, several, another encoding, columns that are absent.
+    DataError where no table can be read at all: no folder, no file or several, another encoding, columns that are absent.
     """
     path = _table(Path(folder), table)
     wanted = (*pictures, *needs)
@@ -76,10 +77,13 @@ def _table(folder: Path, name: str | None) -> Path:
         if (folder / name).is_file():
             return folder / name
         raise DataError(f"there is no table {folder / name}")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith((".", "~")))
-    if len(found) != 1:
-        names = f"{len(found)} tables ({', '.join(path.name for path in found)}); name one with table=" if found else "no .csv or .tsv file"
-        raise DataError(f"{folder} holds {names}")
+    tables = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    found = [path for path in tables if not path.name.startswith((".", "~"))]
+    if not found:
+        raise DataError(f"{folder} holds no .csv or .tsv file")
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise DataError(f"{folder} holds {len(found)} tables ({names}); name one with table=")
     return found[0]
 
 
@@ -97,8 +101,8 @@ def _text(path: Path, encoding: str | None) -> str:
         before = data[: getattr(error, "start", 0)]
         line = before.count(b"\n") + 1
         raise DataError(
-            f"{path} is not {chosen.removesuffix('-sig').upper()} (line {line}); save it as UTF-8, or name its encoding, such as "
-            "encoding='cp1252'"
+            f"{path} is not {chosen.removesuffix('-sig').upper()} (line {line}); save it as UTF-8, or name its encoding, "
+            "such as encoding='cp1252'"
         ) from None
 
 
@@ -150,14 +154,22 @@ def _records(path: Path, text: str, delimiter: str) -> Records:
         except csv.Error as error:
             if "unexpected end" in str(error):  # all rows below it are in that cell
                 raise DataError(f"{path}: a quote that opens in or below line {line} is never closed") from None
-            cells = f"the line, or those to {reader.line_num}, cannot be read: {error}" if reader.line_num > line else f"it cannot be read: {error}"
+            which = "it" if reader.line_num == line else f"the lines to {reader.line_num}"
+            cells = f"{which} cannot be read: {error}"
         if isinstance(cells, str) or any(cell.strip() for cell in cells):
             yield line, cells
         line = reader.line_num + 1
 
 
 def _row(
-    name: str, line: int, header: Sequence[str], cells: Sequence[str] | str, *, wanted: Sequence[str], pictures: Sequence[str], places: Sequence[Path]
+    name: str,
+    line: int,
+    header: Sequence[str],
+    cells: Sequence[str] | str,
+    *,
+    wanted: Sequence[str],
+    pictures: Sequence[str],
+    places: Sequence[Path],
 ) -> Row:
     """One row, or its fault."""
     if isinstance(cells, str):
@@ -168,14 +180,16 @@ def _row(
     row: Row = {column: cell for column, cell in zip(header, cells) if column}
     row_id = row.get("id") or name
     if len(cells) != len(header):
-        return {"id": row_id, "fault": f"line {line}: {len(cells)} cells where the header has {len(header)}; a cell with a comma needs quotes"}
+        why = f"{len(cells)} cells where the header has {len(header)}; a cell with a comma needs quotes"
+        return {"id": row_id, "fault": f"line {line}: {why}"}
     if empty := [column for column in wanted if not row[column]]:
         return {"id": row_id, "fault": f"line {line}: {', '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty"}
     try:
         image = [str(_picture(row[column], places)) for column in pictures]
     except DataError as error:
         return {"id": row_id, "fault": f"line {line}: {error}"}
-    return {"id": row_id, "image": image, **{column: cell for column, cell in row.items() if column not in ("id", "image")}}
+    others = {column: cell for column, cell in row.items() if column not in ("id", "image")}
+    return {"id": row_id, "image": image, **others}
 
 
 def _picture(name: str, places: Sequence[Path]) -> Path:
@@ -191,5 +205,6 @@ def _picture(name: str, places: Sequence[Path]) -> Path:
     beside = places[0] / spellings[-1]
     if not beside.parent.is_dir():
         raise DataError(f"there is no picture {name}; there is no folder {beside.parent}")
-    near = sorted(other.name for other in beside.parent.iterdir() if other.is_file() and other.stem.lower() == beside.stem.lower())
+    alike = (other for other in beside.parent.iterdir() if other.stem.lower() == beside.stem.lower())
+    near = sorted(other.name for other in alike if other.is_file())
     raise DataError(f"there is no picture {name}{f'; {near[0]} is there' if near else ''}")
