@@ -164,6 +164,11 @@ def test_a_point_beyond_all_screens_is_a_miss(gold):
 
 def test_a_gold_text_that_is_missing_cannot_be_scored():
     assert both(acted("type", text="hi", gold=GoldAction(name="type"))) == (None, 0)
+    for name in ("type", "click", "enter"):  # whatever is answered, a wrong name too
+        untold = acted(name, text="hi", gold=GoldAction(name="type", text=" "))
+        assert gui_r1.accuracy()(untold).value is gui_r1.success()(untold).value is None
+        assert gui_r1.type_match()(untold).value == float(name == "type")
+    assert gui_r1.accuracy()(answered("no list", GoldAction(name="scroll"))).value is None
 
 
 def test_released_silence_lies_in_the_corner():

@@ -79,6 +79,8 @@ class Accuracy:
         return _scored(rollout, self._judge, frame=self.frame, as_released=self.as_released)
 
     def _judge(self, said: Action, gold: GoldAction, rollout: Rollout) -> Score:
+        if not self.as_released and _lacks_gold_text(gold, among=COMPARES_TEXT):
+            return _no_gold_text(gold)
         if not _same_name(said, gold):
             return Score(0.0, f"{short(said.name)} for {gold.name}")
         if gold.name.lower() == "click":
@@ -211,6 +213,8 @@ def success(*, frame: Frame = Frame.MODEL, as_released: bool = False) -> Reward:
     """SR, the share of right steps."""
 
     def judge(said: Action, gold: GoldAction, rollout: Rollout) -> Score:
+        if not as_released and _lacks_gold_text(gold, among=TEXT_ACTIONS):
+            return _no_gold_text(gold)
         if not as_released and not _same_name(said, gold):
             return Score(0.0, f"{short(said.name)} for {gold.name}")
         if gold.name.lower() in POINT_ACTIONS:
@@ -270,9 +274,16 @@ def _grounded(said: Action, gold: GoldAction, rollout: Rollout, as_released: boo
     return Score(float(is_near), f"{'less' if is_near else 'not less'} than {RADIUS_UNIT} away")
 
 
+def _lacks_gold_text(gold: GoldAction, *, among: Sequence[str]) -> bool:
+    """Whether a text should be compared and the row has none: then no answer can be judged, a wrong name no more than a right one."""
+    return gold.name.lower() in among and gold.text.strip() in ("", NO_TEXT)
+
+
+def _no_gold_text(gold: GoldAction) -> Score:
+    return Score(None, f"the gold {gold.name} has no text")
+
+
 def _text(said: Action, gold: GoldAction, as_released: bool) -> Score:
-    if gold.text.strip() in ("", NO_TEXT) and not as_released:
-        return Score(None, f"the gold {gold.name} has no text")
     f1 = word_set_f1(said.text or "", gold.text, parts_count=as_released)
     return Score(float(f1 >= 0.5 if as_released else f1 > 0.5), f"F1 {f1:.2f} with {short(gold.text)}")
 
