@@ -10,6 +10,7 @@ import pytest
 from saccade.algo.penalties import Bounded
 from saccade.core.rollout import Rollout, Stop
 from saccade.core.sample import DataError, Sample
+from saccade.data import parquet
 from saccade.data.miniature.gui_r1 import write_gui_r1
 from saccade.recipes.gui_r1 import MINIATURE, PAPER, figures, figures_as_released, recipe
 from saccade.recipes.gui_r1.prompts import answer, question
@@ -129,6 +130,8 @@ def test_the_control_arm_imitates_the_same_rows_without_thoughts(data):
     sft, rl = recipe(model="tiny", data=data, variant="sft"), recipe(model="tiny", data=data)
     (stage,) = sft.stages
     assert isinstance(stage, SFT) and sft.name == "gui_r1-sft" and stage.answer is bare
+    (other,) = rl.stages  # as many rows in as many optimizer steps
+    assert (stage.steps, stage.batch) == (other.steps * other.updates_per_rollout, other.prompts // other.updates_per_rollout) == (28, 4)
     assert [sample.id for sample in stage.task] == [sample.id for sample in rl.stages[0].task]
     assert [e.name for e in sft.evaluations] == [e.name for e in rl.evaluations] == ["val", "desktop", "screens"]
     assert [e.is_shifted for e in rl.evaluations] == [False, True, False]
@@ -151,6 +154,23 @@ def test_the_benchmarks_to_report_on_can_be_named(data):
     assert names == ["val", "desktop"]
     with pytest.raises(DataError, match="has no set 'phones'; it has: test, train, desktop, screens"):
         recipe(model="tiny", data=data, only="desktop, phones")
+
+
+def test_no_screen_of_any_test_set_is_trained_on(data, tmp_path):
+    for name in ("train", "test", "screens_test"):
+        (tmp_path / f"{name}.parquet").write_bytes((data / f"{name}.parquet").read_bytes())
+    rows = [*parquet.rows(data / "train.parquet")]
+    parquet.write(tmp_path / "omni web_test.parquet", rows[:5])
+    parquet.write(tmp_path / "val_test.parquet", rows[7:9])
+    made = recipe(model="tiny", data=tmp_path)
+    assert [e.name for e in made.evaluations] == ["val", "omni-web", "screens", "val-test"]
+    shown = {picture.sha for e in made.evaluations for sample in e.task for picture in sample.pictures}
+    train = made.stages[0].task
+    assert not any(sample.pictures[0].sha in shown for sample in train) and 100 < len(train) <= 113
+    assert made.about.endswith(f"; {120 - len(train)} training rows are left out, as test sets show their screens")
+    parquet.write(tmp_path / "train.parquet", rows[:5])
+    with pytest.raises(DataError, match="every training row shows a screen of a test set"):
+        recipe(model="tiny", data=tmp_path)
 
 
 def test_rows_are_held_back_where_there_is_no_test_file(data, tmp_path):

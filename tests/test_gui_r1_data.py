@@ -262,6 +262,8 @@ def test_bad_rows_are_named_and_the_good_ones_stay(tmp_path):
         published(id="flat", gt_bbox=[0.1, 0.2, 0.1, 0.4]),
         published(id="nan", gt_bbox=[0.1, 0.2, float("nan"), 0.4]),
         published(id="no box", gt_bbox=None),
+        published(id="type what", gt_action="type", gt_input_text=None),
+        published(id="scroll where", gt_action="scroll", gt_input_text="no input text"),
     ]
     task = Task.from_rows(gui_r1.read(written(tmp_path, *rows), "train"), ask, name="t", split="train", max_bad_share=1)
     assert [sample.id for sample in task] == ["good"]
@@ -270,6 +272,7 @@ def test_bad_rows_are_named_and_the_good_ones_stay(tmp_path):
     assert why["no words"] == "train.parquet row 1: instruction must be a text, got NoneType 'None'"
     assert "cannot be decoded" in why["torn"] and "image must be bytes" in why["no picture"]
     assert "2 or 4 fractions" in why["three"] and "between 0 and 1" in why["pixels"]
+    assert why["type what"].startswith("gt_action type has no gt_input_text") and why["scroll where"].startswith("gt_action scroll has no")
     assert "no area" in why["flat"] and "list of numbers" in why["nan"] and "2 or 4" in why["no box"]
 
 

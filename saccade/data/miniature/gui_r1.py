@@ -25,7 +25,7 @@ LEVELS = ("low", "high")
 WATCHED = 3  # every third test screen is kept for test.parquet, by which a run chooses its checkpoint
 
 
-def write_gui_r1(folder: Path | str, *, seed: int = 0, n_train: int = 1200, n_watch: int = 80, n_test: int = 200) -> Path:
+def write_gui_r1(folder: Path | str, *, seed: int = 0, n_train: int = 480, n_watch: int = 80, n_test: int = 200) -> Path:
     """The folder, freshly written: `n_train` rows, `n_watch` in test.parquet, `n_test` of each benchmark, half of them of either level.
 
     DataError if something is there already.

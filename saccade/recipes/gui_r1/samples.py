@@ -15,7 +15,8 @@ from saccade.core.picture import Box, Frame, Picture
 from saccade.core.sample import DataError, Message, Sample
 from saccade.data.parquet import picture
 from saccade.recipes.gui_r1.prompts import answer, question
-from saccade.rewards.papers.gui_r1.action import ACTIONS, POINT_ACTIONS, GoldAction
+from saccade.rewards.papers.gui_r1.action import ACTIONS, POINT_ACTIONS, TEXT_ACTIONS, GoldAction
+from saccade.rewards.read.actions import NO_TEXT
 
 LEVELS = ("_high", "_low")  # C the two halves of AndroidControl share one list of actions
 MORE = ("group", "verify_bbox", "success_rate", "scale", "ui_type")
@@ -32,6 +33,8 @@ def ask(row: Mapping[str, Any]) -> Sample:
     gold = GoldAction.of(row)
     if isinstance(gold.place, Box) and gold.name.lower() in POINT_ACTIONS and gold.place.area <= 0:
         raise DataError(f"gt_bbox {list(row['gt_bbox'])} has no area, and nothing could be clicked")
+    if gold.name.lower() in TEXT_ACTIONS and gold.text.strip() in ("", NO_TEXT):
+        raise DataError(f"gt_action {gold.name} has no gt_input_text, and no answer could be told right from wrong")
     words = question(row["instruction"], row["history"], offered(row["set"], row["task_type"]))
     return Sample(
         id=row["id"],
