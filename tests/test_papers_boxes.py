@@ -506,6 +506,12 @@ def test_as_released_extra_boxes_cost_nothing_and_giou_counts():
     text = whole(CAT, DOG, *spray)
     assert value(vision_r1_griffon.precision(as_released=True), text, GOLD) == 1.0
     assert value(vision_r1_griffon.precision(), text, GOLD) == pytest.approx(2 / 52)
+    only_free = vision_r1_griffon.precision(over="pairs")  # the released denominator, and nothing else of it
+    assert value(only_free, text, GOLD) == 1.0
+    for rows in ([CAT, DOG], [FAR, DOG], [CAT], [NEAR, ("cat", 0, 0, 8, 8)]):
+        for progress in (0.0, 0.6):
+            assert value(only_free, listed(*rows), GOLD, progress) == value(vision_r1_griffon.precision(), listed(*rows), GOLD, progress)
+    assert value(only_free, listed(FAR, DOG).replace('"', "'"), GOLD) == pytest.approx(0.8)
     apart = whole(("cat", 110, 20, 190, 60))
     assert value(vision_r1_griffon.precision(as_released=True), apart, things(CAT)) == 0.0  # GIoU below 0 counts 0
     touching = whole(("cat", 20, 0, 100, 30))

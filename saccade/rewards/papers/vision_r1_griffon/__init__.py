@@ -37,7 +37,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -77,6 +77,7 @@ __all__ = [
 ]
 
 SYSTEM = "Vision-R1 (Griffon)"
+Over = Literal["written", "pairs"]  # what the precision is a mean over
 _FAR = 1e6  # O pixels; what a model writes beyond is as far
 
 
@@ -170,11 +171,12 @@ class Recall:
 
 @dataclass(frozen=True, kw_only=True)
 class Precision:
-    """The mean of f over predicted boxes; see `precision`."""
+    """The mean of f over predicted boxes, or over the pairs alone; see `precision`."""
 
     thresholds: Thresholds
     frame: Frame = Frame.MODEL
     as_released: bool = False
+    over: Over = "written"
 
     def __call__(self, rollout: Rollout, *, progress: float) -> Score:
         found = _paired(rollout, self.frame, self.as_released)
@@ -182,7 +184,7 @@ class Precision:
             return found
         hit = self.thresholds.hit(progress)
         total = sum(self.thresholds.f(x, progress) for x in found.overlap_K if x >= hit)
-        n = len(found.overlap_K) if self.as_released else found.n_written
+        n = len(found.overlap_K) if self.as_released or self.over == "pairs" else found.n_written
         return Score(total / n, f"{total:.2f} over {n} boxes")
 
 
@@ -259,8 +261,17 @@ def recall(
     example=_EXAMPLE,
 )
 def precision(
-    *, frame: Frame = Frame.MODEL, switch: float = 0.5, thresholds: Thresholds | None = None, as_released: bool = False
+    *,
+    frame: Frame = Frame.MODEL,
+    switch: float = 0.5,
+    thresholds: Thresholds | None = None,
+    over: Over = "written",
+    as_released: bool = False,
 ) -> Reward:
-    """The precision term, named "precision"; `switch` and `thresholds` as for `recall`."""
+    """The precision term, named "precision"; `switch` and `thresholds` as for `recall`.
+
+    `over` "pairs" leaves boxes without a partner out of the mean, so that they cost nothing: the released denominator alone, to be
+    held against the paper's.
+    """
     chosen = thresholds or (RELEASED_PRECISION if as_released else staged(switch))
-    return Reward(name="precision", function=Precision(thresholds=chosen, frame=frame, as_released=as_released))
+    return Reward(name="precision", function=Precision(thresholds=chosen, frame=frame, as_released=as_released, over=over))
