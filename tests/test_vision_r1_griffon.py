@@ -15,6 +15,7 @@ from saccade.data.miniature.vision_r1_griffon import write_vision_r1_griffon
 from saccade.policy.reader import Reader
 from saccade.recipes.vision_r1_griffon import recipe
 from saccade.recipes.vision_r1_griffon.figures import box_f1, figures, too_many
+from saccade.recipes.vision_r1_griffon.paid import Paid, groups_of, paid
 from saccade.recipes.vision_r1_griffon.prompts import gold_answer, written
 from saccade.rewards.papers.vision_r1_griffon import staged
 from saccade.run.stage import RL, SFT
@@ -194,3 +195,37 @@ def test_imitated_boxes_stand_in_the_picture_as_this_model_sees_it(small):
         sides.add(seen.size[0])
     assert sides == {112, 168, 224}
 
+
+
+# what is paid for the answers of a run
+
+
+def test_boxes_too_many_are_worth_less_than_none_by_the_papers_rewards_and_not_over_pairs(small):
+    def group() -> Group:
+        exact, short = said(BOTH, *RIGHT), said(BOTH, RIGHT[0])
+        many = said(BOTH, *RIGHT, ("cat", [1, 1, 9, 9]), ("cat", [2, 2, 9, 9]))
+        return Group(sample=BOTH, rollouts=(exact, many, short))
+
+    def of(**options) -> Paid:
+        (stage,) = made(small, model="tiny", **options).stages
+        return paid([group()], stage.rewards, progress=0.0)
+
+    # Rewards 3, 2.5 and 1 + 1/2 + 1 = 2.5 by the paper's; 3, 3 and 2.5 over pairs.
+    paper, pairs = of(), of(rewards="pairs")
+    assert paper.exact == pytest.approx(1.1547, abs=1e-3) and paper.extra == paper.fewer == pytest.approx(-0.5774, abs=1e-3)
+    assert pairs.extra == pairs.exact == pytest.approx(0.5774, abs=1e-3) and pairs.fewer == pytest.approx(-1.1547, abs=1e-3)
+    assert (paper.recall_is_flat, paper.both_are_flat) == (0.0, 0.0)
+
+
+def test_groups_are_read_back_from_a_runs_rollouts(small, tmp_path):
+    recipe_ = made(small, model="tiny")
+    sample = recipe_.stages[0].task.samples[0]
+    row = {"stage": "rl", "step": 1, "group": "rl-1/0", "sample": sample.id, "stop": "eos"}
+    lines = [json.dumps(row | {"text": text}) for text in ("[]", written(sample.target))]
+    (tmp_path / "rollouts.jsonl").write_text("\n".join(lines) + "\n")
+    reader = Reader.of(recipe_.model)
+    (group,) = groups_of(tmp_path, {sample.id: sample}, reader)
+    assert [r.text for r in group.rollouts] == ["[]", written(sample.target)] and group.sample is sample
+    assert group.rollouts[0].pictures[0].model_size == (112, 112)
+    with pytest.raises(DataError, match="does not train on; name the run's --data"):
+        groups_of(tmp_path, {}, reader)
