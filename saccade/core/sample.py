@@ -137,14 +137,7 @@ class Task:
 
     def apart_from(self, held: Iterable[Sample]) -> Task:
         """The task without samples that show a picture of the `held` ones, or that ask without any picture what one of them asks."""
-        held = list(held)
-        shown = {picture.sha for sample in held for picture in sample.pictures}
-        asked = {sample.prompt_text for sample in held if not sample.pictures}
-
-        def is_apart(sample: Sample) -> bool:
-            return all(p.sha not in shown for p in sample.pictures) and (bool(sample.pictures) or sample.prompt_text not in asked)
-
-        return replace(self, samples=tuple(sample for sample in self.samples if is_apart(sample)))
+        return replace(self, samples=apart(self.samples, held))
 
     def hold_out(self, n: int) -> tuple[Task, Task]:
         """What is left to train on, and the last `n` samples as the task "val": no picture is in both. Bad rows stay with the first.
@@ -196,3 +189,17 @@ class Task:
                 raise DataError(str(refusal))
             collected.append(refusal)
         return cls(name=name, split=split, samples=tuple(samples), bad_rows=tuple(bad))
+
+
+def apart(samples: Iterable[Sample], held: Iterable[Sample]) -> tuple[Sample, ...]:
+    """The samples that show no picture of the `held` ones and do not ask, without any picture, what one of them asks."""
+    held = list(held)
+    shown = {picture.sha for sample in held for picture in sample.pictures}
+    asked = {sample.prompt_text for sample in held if not sample.pictures}
+
+    def is_apart(sample: Sample) -> bool:
+        if sample.pictures:
+            return all(picture.sha not in shown for picture in sample.pictures)
+        return sample.prompt_text not in asked
+
+    return tuple(filter(is_apart, samples))

@@ -35,7 +35,7 @@ from typing import Literal
 from saccade.algo.named import grpo
 from saccade.core.reward import Rewards, reward, weighted
 from saccade.core.rollout import Rollout
-from saccade.core.sample import DataError, Sample, Task
+from saccade.core.sample import DataError, Sample, Task, apart
 from saccade.data.miniature.cache import miniature
 from saccade.data.miniature.write import write_reason_rft
 from saccade.data.reason_rft import files, read
@@ -155,7 +155,10 @@ def recipe(
     rows = {name: list(read_in[name]) for name in tasks}
     kept_back = {name: max(1, min(numbers.held_out, len(samples) // 5)) for name, samples in rows.items()}  # O
     held = {name: samples[-kept_back[name] :] for name, samples in rows.items()}
-    train = {name: _without_pictures_of(held[name], samples[: -kept_back[name]]) for name, samples in rows.items()}
+    reported = _reported(folder, tasks, numbers)
+    asked = [sample for evaluation in reported for sample in evaluation.task]
+    # CLEVR asks several questions of one picture: nothing held out is seen in training.
+    train = {name: list(apart(samples[: -kept_back[name]], [*held[name], *asked])) for name, samples in rows.items()}
     return Recipe(
         name="reason_rft" if variant == "reason_rft" else f"reason_rft-{variant}",
         about=ABOUT[variant],
@@ -164,7 +167,7 @@ def recipe(
             replace(stage, task=replace(stage.task, bad_rows=bad_rows))
             for stage in _stages(variant, train, numbers, _rewards(spatial, terms))
         ),
-        evaluations=(_evaluation("val", _mixed(held, "val"), numbers, selects=True, blanks=True), *_reported(folder, tasks, numbers)),
+        evaluations=(_evaluation("val", _mixed(held, "val"), numbers, selects=True, blanks=True), *reported),
         claims=CLAIMS,
         checkpoint_every=numbers.checkpoint_every,
         choose=Highest("eval/val/sampled"),
@@ -218,12 +221,6 @@ def _rewards(spatial: SpatialCredit, terms: Terms) -> Rewards:
     if terms in ("length", "both"):
         summed.append((length_reward(), 1.0))  # C
     return weighted(*summed)
-
-
-def _without_pictures_of(held: list[Sample], samples: list[Sample]) -> list[Sample]:
-    """The samples that show no picture of the held-out ones: CLEVR asks several questions of one picture."""
-    shown = {picture.sha for sample in held for picture in sample.pictures}
-    return [sample for sample in samples if not any(picture.sha in shown for picture in sample.pictures)]
 
 
 def _stages(
