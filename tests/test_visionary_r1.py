@@ -70,6 +70,12 @@ def test_courses_of_the_kl_penalty(made, kl, course):
     assert [at(beta, t) for t in (0.0, 0.25, 1.0)] == pytest.approx(course, abs=1e-6)
 
 
+@pytest.mark.parametrize("options", [{"variant": "captions"}, {"kl": "sine"}])
+def test_an_arm_that_there_is_not_is_refused_with_what_there_is(made, options):
+    with pytest.raises(DataError, match="have the variants visionary_r1, caption_format, grpo and the courses cosine, linear"):
+        made(**options)
+
+
 def test_the_arms_differ_in_form_and_rewards_only(made):
     arms = {variant: made(variant=variant) for variant in ("visionary_r1", "caption_format", "grpo")}
     names = {variant: arm.stages[-1].rewards.names for variant, arm in arms.items()}
@@ -184,8 +190,8 @@ def test_what_judges_well(folder):
     right, wrong = row["answer"], "99"
     assert [warm_up.judges_well(attempt(full, text)).value for text in (right, wrong, HACKING)] == [1, 0, 0]
     assert warm_up.judges_well(attempt(full, f"<think>{row['thought']}</think>{right}")).value == 1
-    assert [warm_up.judges_well(attempt(vague, text)).value for text in (right, wrong, "?")] == [0, 1, 1]
-    assert [warm_up.judges_well(attempt(reasons, text)).value for text in (right, f"{HACKING.lower()}.")] == [0, 1]
+    assert [warm_up.judges_well(attempt(vague, text)).value for text in (right, wrong, "", "?")] == [0, 0, 0, 1]
+    assert [warm_up.judges_well(attempt(reasons, text)).value for text in (right, wrong, "", f"{HACKING.lower()}.")] == [0, 0, 0, 1]
 
 
 def test_what_is_measured_of_the_judge_was_not_taught(made):

@@ -23,7 +23,9 @@ Departs:
   several lines earn nothing, replies shift to other answers where one has no caption, and the weight grows by 0.1 a step.
 - beta follows steps done / steps of the stage. The original's fractional epoch makes it rise again in a second epoch.
 - Answers are compared by their own row's problem type; the original takes that of the first row of the batch.
-- The miniature is shown the form, good and bad habits, and how to judge, before (`warm_up.py`); the paper is RL alone.
+- Blocks may be parted by any whitespace and must not be empty, and numbers are read whole; see the rewards' file.
+- The miniature is shown the form, good and bad habits, and how to judge, before (`warm_up.py`); the paper is RL alone. It is
+  asked in few words, and as a judge gets the caption and the question without rules, which it could not follow.
 
 Sources of numbers: P paper, C released code, L default of the library that the code ran (TRL 0.16), I inferred, O ours.
 """
@@ -134,6 +136,8 @@ def recipe(
     on, every other is measured); None writes the embedded miniature. `start` is the tiny model after its warm-up, exported,
     for arms that shall begin with the same weights.
     """
+    if variant not in ABOUT or kl not in COURSES:
+        raise DataError(f"variant is {variant!r}, kl {kl!r}; have the variants {', '.join(ABOUT)} and the courses {', '.join(COURSES)}")
     is_tiny = model in EMBEDDED
     numbers = MINIATURE if is_tiny else PAPER
     form: Form = "think" if variant == "grpo" else "info"
@@ -253,9 +257,7 @@ def _rewards(variant: Variant, asks: Callable[[str, Sample], Question]) -> Rewar
             return weighted((accuracy(), 1.0), (format(), 1.0), (caption(asks=asks), CAPTION_WEIGHT))  # P, C
         case "caption_format":
             return weighted((accuracy(), 1.0), (format(), 1.0))
-        case "grpo":
-            return weighted((accuracy(), 1.0), (format_of(THINK_ANSWER), 1.0))
-    raise DataError(f"variant is {variant!r}; have: {', '.join(ABOUT)}")
+    return weighted((accuracy(), 1.0), (format_of(THINK_ANSWER), 1.0))
 
 
 def _evaluation(task: Task, form: Form, numbers: Numbers) -> Evaluation:

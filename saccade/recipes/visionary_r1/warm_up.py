@@ -26,7 +26,7 @@ from saccade.core.rollout import Rollout, Score
 from saccade.core.sample import Message, Sample, Task
 from saccade.recipes.visionary_r1.prompts import Form, ask, written
 from saccade.rewards.judges.judge import Question, Reply
-from saccade.rewards.papers.visionary_r1 import HACKING, Caption
+from saccade.rewards.papers.visionary_r1 import CALLED_OUT, HACKING, Caption
 
 HABITS = {"careful": 0.4, "lazy": 0.4, "half": 0.1, "hidden": 0.1}
 FORMS: dict[Form, float] = {"info": 0.75, "think": 0.25}
@@ -107,8 +107,13 @@ class _Judges:
     def __call__(self, rollout: Rollout) -> Score:
         asked = replace(rollout, sample=rollout.sample.data["asked"])
         found = Caption(asks=briefly).value(Reply(rollout.text), asked)
-        return found if rollout.sample.data["case"] == "full" else Score(1.0 - found.value, found.why)
+        match rollout.sample.data["case"]:
+            case "full":
+                return found
+            case "vague":
+                return Score(float(Reply(rollout.text).said == UNKNOWN), found.why)
+        return Score(float(found.why == CALLED_OUT), found.why)
 
 
 judges_well = reward(_Judges(), name="judges_well")
-"""Of a reply about a caption, 0 to 1: what a full caption earns by it, and what one that holds nothing or reasons does not."""
+"""Of a reply about a caption, 0 to 1: what a full one earns by it; whether a vague one is told, and one that reasons called out."""

@@ -56,6 +56,7 @@ SYSTEM = "Visionary-R1"
 
 CAPTION_WEIGHT = 0.1  # P, C alpha; 0.5 made no difference
 HACKING = "Hacking Sample"  # C the judge's phrase for a caption that reasons
+CALLED_OUT = "the caption reasons"  # why such a caption earns nothing
 CAPTION_RULES = (
     "You are given a text that describes a picture, and a question about the picture, which you cannot see.\n"
     "First decide whether the text only describes. If anywhere in it a question is answered, a problem solved, something "
@@ -142,7 +143,7 @@ class Caption:
         said = reply.text.strip() if self.as_released else last_section(reply.text, "answer").value or reply.said
         is_hacked = reply.text == HACKING if self.as_released else _letters(HACKING) in _letters(said)
         if is_hacked:
-            return Score(0.0, "the caption reasons")
+            return Score(0.0, CALLED_OUT)
         kind, compare = problem_type_of(rollout.sample), Compare(as_released=self.as_released)
         value = max(compare(said, gold, kind) for gold in golds_of(rollout.sample))
         return Score(value, f"from the caption alone: {short(said)}")
