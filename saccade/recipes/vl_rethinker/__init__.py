@@ -25,7 +25,7 @@ Departs:
 - Prompts are not cut at 2,048 tokens.
 - An answer stands in the last box, or in the last answer block where there is no box. The original goes on to the text after "Answer:"
   and to the whole response.
-- The miniature's model has never seen a "Wait", so a short SFT (`warm-up`) teaches it, with guesses and mistakes among the solutions. The
+- The miniature's model has never seen a "Wait", so a short SFT (`warm-up`) shows it, with guesses and mistakes among the solutions. The
   paper has no such stage. It answers in tags, as it cannot spell a box.
 
 Sources of numbers: P paper, C released code, I inferred, O ours.
