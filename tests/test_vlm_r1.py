@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -17,14 +18,12 @@ from saccade.core.sample import DataError, Message, Sample
 from saccade.data.detection import coco, read, voc, yolo
 from saccade.data.detection.annotation import Annotation
 from saccade.data.miniature.vlm_r1 import write_vlm_r1
-from saccade.policy.embedded import TINY
 from saccade.policy.reader import Reader
-from saccade.policy.spec import ModelSpec
 from saccade.recipes.vlm_r1 import MINIATURE, PAPER, recipe
 from saccade.recipes.vlm_r1.figures import detection, grounding, precisions
 from saccade.recipes.vlm_r1.prompts import TEMPLATES, prompt
-from saccade.recipes.vlm_r1.samples import ask, ask_native, solved, worked
-from saccade.recipes.vlm_r1.sets import native
+from saccade.recipes.vlm_r1.samples import ask, ask_native, worked
+from saccade.recipes.vlm_r1.sets import TEST, native
 from saccade.rewards.papers.vlm_r1 import METHOD, od_ap, od_length, rec
 from saccade.run.stage import RL, SFT
 
@@ -47,6 +46,23 @@ def said(sample: Sample, text: str) -> Rollout:
 
 def value(reward, rollout) -> float:
     return reward.function(rollout).value
+
+
+def drawn(tmp_path, n: int, *, write, crowd: int = 0, part=lambda i: ""):
+    """Pictures of 200 x 100 pixels with a dark bar each; `crowd` more dots of another class in the first."""
+    rows = []
+    for i in range(n):
+        image = PIL.Image.new("RGB", (200, 100), (200, 200, 200))
+        PIL.ImageDraw.Draw(image).rectangle([10 + i, 20, 60 + i, 70], fill=(10 * i, 0, 0))
+        objects = [Annotation("bar", px(10 + i, 20, 61 + i, 71))]
+        objects += [Annotation("dot", px(4 * k, 80, 4 * k + 3, 90)) for k in range(crowd if i == 0 else 0)]
+        rows.append({"id": f"{part(i)}p{i}", "image": [Picture.of(image)], "size": (200, 100), "objects": tuple(objects)})
+    return write(tmp_path / write.__module__.rpartition(".")[2], rows)
+
+
+@pytest.fixture(scope="module")
+def native_folder(tmp_path_factory):
+    return drawn(tmp_path_factory.mktemp("native"), 12, write=voc.write)
 
 
 # Questions and answers
@@ -86,16 +102,16 @@ def test_the_files_own_pixels_as_an_answer_earn_nothing():
     assert value(rec(), said(one, '<think>x</think><answer>{"bbox_2d": [64, 48, 320, 240]}</answer>')) < 0.1
 
 
-def test_solutions_hold_whole_pixels_of_the_picture_that_this_processor_makes():
-    picture = Picture.of(PIL.Image.new("RGB", (640, 480), (90, 90, 90)))
-    plain = Sample(id="s", messages=(Message("user", (picture, "Where?")),), target=px(160, 120, 480, 360), kind="rec", data={})
-    reader = Reader.of(ModelSpec(path=str(TINY), max_pixels=112 * 112))
-    (shown,) = reader.seen(plain)
-    assert shown.model_size[0] % 28 == shown.model_size[1] % 28 == 0 and shown.model_size != (640, 480)
-    (done,) = solved([plain], frame=Frame.MODEL, seen=reader.seen, thought=None)
-    width, height = shown.model_size
-    assert done.solution == f'<answer>{{"bbox_2d": [{width // 4}, {height // 4}, {width * 3 // 4}, {height * 3 // 4}]}}</answer>'
-    assert done.pictures == plain.pictures and done.messages == plain.messages
+def test_imitated_answers_hold_whole_pixels_of_the_picture_that_this_processor_makes(native_folder):
+    made = recipe(model="tiny", data=native_folder)
+    warm, reader = made.stages[0], Reader.of(made.model)
+    for sample in warm.task:
+        shown = reader.seen(sample)
+        width, height = shown[0].model_size
+        assert sample.pictures[0].size == (200, 100) and width % 28 == height % 28 == 0 and (width, height) != (200, 100)
+        box = sample.target[0].box
+        numbers = [round(v) for v in (box.x1 * width / 200, box.y1 * height / 100, box.x2 * width / 200, box.y2 * height / 100)]
+        assert f'"bbox_2d": {numbers}, "label": "bar"' in warm.answer(sample.showing(shown))
 
 
 # Rewards and figures
@@ -143,7 +159,8 @@ def folder(tmp_path_factory):
 def test_kinds_methods_and_the_reward_override(folder):
     made = recipe(model="tiny", data=folder)
     assert [type(stage) for stage in made.stages] == [RL]
-    assert [type(stage) for stage in recipe(model="tiny", data=folder, task="text").stages] == [SFT, RL]
+    warm, text = recipe(model="tiny", data=folder, task="text").stages
+    assert isinstance(warm, SFT) and warm.name == "warm" and isinstance(text, RL)
     methods = Counter(sample.data[METHOD] for stage in made.stages for sample in stage.task)
     assert set(methods) == {"rec", "odLength", "all_match"}
     other = recipe(model="tiny", data=folder, reward="od_ap", task="ovd")
@@ -171,11 +188,48 @@ def test_terms_are_summed_with_weight_one(folder):
     assert names("both") == [("accuracy", 1.0), ("format", 1.0), ("length", 1.0), ("repetition", 1.0)]
 
 
-def test_imitation_learns_bare_answers_and_the_worked_arm_learns_thoughts(folder):
-    (bare,), (worked_,) = (recipe(model="tiny", data=folder, variant=v).stages for v in ("sft", "cot_sft"))
-    assert isinstance(bare, SFT) and all(s.solution.startswith("<answer>") for s in bare.task)
-    assert all(s.solution.startswith("<think>") and "I look." not in s.solution for s in worked_.task)
-    assert [s.id for s in bare.task] == [s.id for s in worked_.task] and bare.steps == worked_.steps
+def test_imitation_takes_the_place_of_rl_with_its_rows_steps_and_prompts(folder, native_folder):
+    for data in (folder, native_folder):
+        stages = {v: recipe(model="tiny", data=data, variant=v).stages for v in ("rl", "sft", "cot_sft")}
+        rl = stages["rl"][-1]
+        for variant in ("sft", "cot_sft"):
+            (*before, sft) = stages[variant]
+            assert (sft.steps, sft.batch) == (rl.steps, rl.prompts)
+            assert [s.id for s in sft.task] == [s.id for s in rl.task]
+            assert [(one.name, one.steps) for one in before] == [(one.name, one.steps) for one in stages["rl"][:-1]]
+        sample = next(s for s in rl.task if s.kind != "text").showing([p.seen_at(p.size) for p in rl.task.samples[0].pictures])
+        bare, shown = (stages[variant][-1].answer(sample) for variant in ("sft", "cot_sft"))
+        assert bare.startswith("<answer>") and shown.startswith("<think>") and "I look." not in shown
+        assert bare == shown[shown.index("<answer>") :]
+
+
+def test_no_picture_of_a_test_set_is_trained_on_and_it_is_said(folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    lines = (copy / "rec_test.jsonl").read_text().splitlines()
+    with (copy / "rec_train.jsonl").open("a") as file:
+        file.writelines(line.replace('"id": ', '"id": 9') + "\n" for line in lines[:4])
+    made = recipe(model="tiny", data=copy, task="rec")
+    trained = {p.sha for stage in made.stages for s in stage.task for p in s.pictures}
+    assert not trained & {p.sha for e in made.evaluations for s in e.task for p in s.pictures}
+    assert "4 training rows that show a picture of a test set are left out" in made.about
+    assert "left out" not in recipe(model="tiny", data=folder, task="rec").about
+
+
+def test_file_names_are_told_by_whole_words(folder, tmp_path):
+    for name, is_test in (("device_train", False), ("my_val", True), ("validation-2", True), ("retest", False), ("rec_test_ood_free", True)):
+        assert bool(TEST.search(name.replace("_", "-"))) is is_test, name
+
+
+def test_options_that_are_none_or_do_nothing_are_refused(folder, native_folder):
+    for option in ("variant", "task", "reward", "terms", "frame"):
+        with pytest.raises(DataError, match=f"{option} is 'foo'; have: "):
+            recipe(model="tiny", data=folder, **{option: "foo"})
+    for options in ({"task": "rec"}, {"images": "x"}, {"methods": "rec"}):
+        with pytest.raises(DataError, match="native format"):
+            recipe(model="tiny", data=native_folder, **options)
+    with pytest.raises(DataError, match="'llm' needs a judge"):
+        ask({"id": "1", "image": [], "problem": "?", "answer": "b", METHOD: "llm"})
 
 
 def test_the_papers_numbers():
@@ -193,32 +247,27 @@ def test_the_papers_numbers():
 # Detection data in its native format
 
 
-def drawn(tmp_path, n: int, *, write, crowd: int = 0):
-    """Pictures of 200 x 100 pixels with a dark bar each; `crowd` more dots of another class in the first."""
-    rows = []
-    for i in range(n):
-        image = PIL.Image.new("RGB", (200, 100), (200, 200, 200))
-        PIL.ImageDraw.Draw(image).rectangle([10 + i, 20, 60 + i, 70], fill=(10 * i, 0, 0))
-        objects = [Annotation("bar", px(10 + i, 20, 61 + i, 71))]
-        objects += [Annotation("dot", px(4 * k, 80, 4 * k + 3, 90)) for k in range(crowd if i == 0 else 0)]
-        rows.append({"id": f"p{i}", "image": [Picture.of(image)], "size": (200, 100), "objects": tuple(objects)})
-    return write(tmp_path / write.__module__.rpartition(".")[2], rows)
-
-
 @pytest.mark.parametrize("module", [voc, coco, yolo], ids=["voc", "coco", "yolo"])
 def test_a_native_folder_keeps_every_picture_and_leaks_none(tmp_path, module):
     folder = drawn(tmp_path, 10, write=module.write, crowd=12)
     sets = native(folder, method="odLength", most_boxes=10, seed=0)
-    (name, kind, test, shifted) = sets.tests[0]
-    train = sets.train["ovd"]
-    assert len(train) + len(test) == 10 and len(test) == 2 and not sets.bad_rows and (kind, shifted) == ("ovd", False)
-    assert not {p.sha for s in train for p in s.pictures} & {p.sha for s in test for p in s.pictures}
-    for sample in (*train, *test):
+    (test,), train = sets.tests, sets.train["ovd"]
+    everything = [*train, *test.task]
+    assert len(everything) == 10 and len(test.task) == 2 and not train.bad_rows and test.kind == "ovd"
+    assert not {p.sha for s in train for p in s.pictures} & {p.sha for s in test.task for p in s.pictures}
+    for sample in everything:
         (bar,) = sample.target  # the crowded label is not asked for
         assert bar.label == "bar" and bar.box.x2 - bar.box.x1 == pytest.approx(51) and bar.box.frame is Frame.PIXEL
-    first = next(s for s in (*train, *test) if s.id == "p0" or s.id.endswith("p0"))
-    assert first.data["asked"] == ("bar",) and first.data["left_out"] == 12
-    assert "12 objects" in sets.about
+    first = next(s for s in everything if s.id.endswith("p0"))
+    assert first.data["asked"] == ("bar",) and (first.data["boxes"], first.data["boxes_asked"]) == (13, 1)
+    assert "10 of 22 boxes asked for" in sets.about
+
+
+def test_of_parts_the_test_part_is_measured_on_and_all_others_trained_on(tmp_path):
+    folder = drawn(tmp_path, 9, write=coco.write, part=lambda i: ("train/", "val/", "test/")[i % 3])
+    sets = native(folder, method="odLength", most_boxes=10, seed=0)
+    assert {s.id.partition("/")[0] for s in sets.train["ovd"]} == {"train", "val"} and len(sets.train["ovd"]) == 6
+    assert {s.id.partition("/")[0] for s in sets.tests[0].task} == {"test"} and len(sets.tests[0].task) == 3
 
 
 def test_crowds_and_difficult_objects_are_no_target_and_a_picture_of_crowds_alone_still_asks(tmp_path):
@@ -228,10 +277,12 @@ def test_crowds_and_difficult_objects_are_no_target_and_a_picture_of_crowds_alon
     row = {"id": "1", "image": [str(tmp_path / "a.png")], "objects": tuple(things)}
     asked = ask_native(row, names=["a", "b"], method="od_ap", most_boxes=3, seed=0)
     assert asked.data["asked"] == ("b",) and len(asked.target) == 4 and asked.data[METHOD] == "od_ap"
+    absent = ask_native(row, names=["a", "b", "c"], method="od_ap", most_boxes=3, seed=0)
+    assert absent.data["asked"] == ("b", "c") and len(absent.target) == 4  # an absent label alone would make it a None question
     flagged = {**row, "objects": (replace(things[0], flags=("difficult",)), replace(things[1], flags=("crowd",)), things[2])}
     asked = ask_native(flagged, names=["a", "b"], method="od_ap", most_boxes=3, seed=0)
     assert asked.target == (things[2],) or [t.box for t in asked.target] == [things[2].box]
-    assert asked.data["left_out"] == 2 and asked.data["asked"] == ("a", "b")
+    assert (asked.data["unsure"], asked.data["boxes"]) == (2, 1) and asked.data["asked"] == ("a", "b")
 
 
 def test_of_many_labels_those_in_the_picture_and_one_to_three_others_are_asked_for(tmp_path):
@@ -272,8 +323,7 @@ def test_real_pictures_keep_their_number_and_their_boxes_meet_in_the_models_fram
         shown = reader.seen(sample)
         assert size is None or shown[0].model_size == size
         assert max(shown[0].model_size) <= 168
-        rollout = said(sample, sample.solution)
-        rollout = replace(rollout, pictures=shown)
+        rollout = replace(said(sample, warm.answer(sample.showing(shown))), pictures=shown)
         large = [t for t in sample.target if shown[0].convert(t.box, to=Frame.MODEL).area > 150]
         kept = detection(Frame.MODEL)([rollout])
         if large and len(large) == len(sample.target):

@@ -20,6 +20,9 @@ Departs:
   like the others, so that one run may mix them; there it is a switch of the run.
 - Boxes are asked for and read in the model's picture and scored in the file's, always; the code from June 2025 on.
 - The format of OVD wants the fence (P) and of REC the whole text (P); the code takes a weaker one for both.
+- Sampling is at temperature 0.9 (P); the released code takes the flag and samples at 1.
+- A row scored by `llm` is refused, as the recipe has no judge.
+- No picture of a test set is trained on, also where the published files share some.
 - Adapters have no dropout (0.05 in the code).
 - The miniature trains its three kinds of rows in one run; the paper trains a model for each.
 - The embedded model is shown worked answers first (SFT) where it trains on a data set in a native format, or on pairs of
@@ -31,22 +34,22 @@ Sources of numbers: P paper, C released code, L default of the library that the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from saccade.algo.named import grpo_vlm_r1
 from saccade.core.picture import Frame
 from saccade.core.reward import Reward, Rewards, weighted
-from saccade.core.sample import Sample, Task
+from saccade.core.sample import DataError, Task
 from saccade.data.miniature.cache import miniature
 from saccade.data.miniature.vlm_r1 import write_vlm_r1
 from saccade.policy.embedded import EMBEDDED
-from saccade.policy.reader import Reader
 from saccade.policy.spec import LoRA, ModelSpec, Optimization, Sampling
 from saccade.recipes.vlm_r1.figures import detection, grounding
-from saccade.recipes.vlm_r1.samples import solved, worked
+from saccade.recipes.vlm_r1.samples import worked
 from saccade.recipes.vlm_r1.sets import Lists, held_back, sets_of
 from saccade.rewards.mix import routed
 from saccade.rewards.papers.vlm_r1 import (
@@ -61,7 +64,7 @@ from saccade.rewards.papers.vlm_r1 import (
 )
 from saccade.run.evaluate import Evaluation, Totals
 from saccade.run.recipe import Claim, Recipe
-from saccade.run.stage import RL, SFT, Stage
+from saccade.run.stage import RL, SFT
 
 Variant = Literal["rl", "sft", "cot_sft"]
 TaskName = Literal["all", "rec", "ovd", "text"]
@@ -84,17 +87,19 @@ class Numbers:
     text_prompts: int
     siblings: int
     epochs: float
-    max_steps: int
+    max_steps: int | None
+    text_steps: int
     rl: Optimization
+    native_rl: Optimization
     lora_lr: float
     beta: float
     ovd_beta: float
     sampling: Sampling
     native_tokens: int
-    sft_batch: int
-    sft_epochs: float
+    most_boxes: int
     sft: Optimization
     warm_steps: int
+    warm_batch: int
     warm: Optimization
     length_limit: int
     held_out: int
@@ -109,17 +114,19 @@ PAPER = Numbers(
     text_prompts=4,  # C GUI defects: 8 x 2 x 2 / 8
     siblings=8,  # P, C
     epochs=2,  # C
-    max_steps=1200,  # C GUI defects; REC is reported up to 600
+    max_steps=None,  # C two epochs; P reports REC up to 600 steps
+    text_steps=1200,  # C GUI defects
     rl=Optimization(lr=1e-6, schedule="linear"),  # P, C lr; L schedule
+    native_rl=Optimization(lr=1e-6, schedule="linear"),  # I as OVD
     lora_lr=1e-5,  # C
     beta=0.04,  # P, C
     ovd_beta=0.0,  # P, C
-    sampling=Sampling(temperature=0.9, max_tokens=2048),  # P temperature, C tokens
+    sampling=Sampling(temperature=0.9, max_tokens=2048),  # P temperature (C samples at 1), C tokens
     native_tokens=2048,  # C
-    sft_batch=16,  # I as many samples a step as RL has prompts
-    sft_epochs=2,  # I as RL
-    sft=Optimization(lr=1e-6, schedule="linear"),  # I as RL
+    most_boxes=10,  # P COCO
+    sft=Optimization(lr=1e-6, schedule="linear"),  # I as RL; steps and prompts are RL's
     warm_steps=0,  # O
+    warm_batch=16,  # O not used
     warm=Optimization(lr=1e-6),  # O not used
     length_limit=1024,  # C
     held_out=100,  # O rows of each kind
@@ -134,16 +141,18 @@ MINIATURE = Numbers(
     siblings=8,  # C
     epochs=2,  # C
     max_steps=60,  # O
+    text_steps=40,  # O
     rl=Optimization(lr=1e-4, beta2=0.99),  # O
+    native_rl=Optimization(lr=3e-5, beta2=0.99),  # O at 1e-4 it soon answers None to everything
     lora_lr=5e-4,  # O
     beta=0.0,  # O
     ovd_beta=0.0,  # P, C
     sampling=Sampling(max_tokens=224),  # O four boxes take about 140 tokens
-    native_tokens=448,  # O real pictures hold up to 20 boxes
-    sft_batch=16,  # O
-    sft_epochs=2,  # C as RL
+    native_tokens=256,  # O
+    most_boxes=3,  # O longer lists are beyond it on real pictures
     sft=Optimization(lr=2e-4, beta2=0.99),  # O
-    warm_steps=80,  # O
+    warm_steps=160,  # O
+    warm_batch=16,  # O
     warm=Optimization(lr=1e-3, schedule="cosine", warmup_steps=8, beta2=0.99),  # O
     length_limit=224,  # O the limit of an answer
     held_out=40,  # O
@@ -166,7 +175,7 @@ def recipe(
     files: str = "",
     images: str = "",
     methods: str = "",
-    most_boxes: int = 10,
+    most_boxes: int = 0,
     lora: int = 0,
     seed: int = 0,
 ) -> Recipe:
@@ -176,40 +185,36 @@ def recipe(
     the embedded miniature. `files`, `images` and `methods` are the published ":"-separated parallel lists (default: all
     .jsonl files of the folder, pictures counted from it, each row's own method). `reward` scores detection rows another way
     than they say, `terms` adds the cosine length and the repetition, `frame` says what the model's coordinates count
-    ("mille" for InternVL). Labels with more than `most_boxes` things in a picture of a native data set are not asked for.
-    `lora` trains adapters of that rank instead of all weights (0).
+    ("mille" for InternVL). Labels with more than `most_boxes` things in a picture of a native data set are not asked for
+    (0: ten, and three for an embedded model). `lora` trains adapters of that rank instead of all weights (0).
     """
+    _require(variant=(variant, Variant), task=(task, TaskName), reward=(reward, Detection), terms=(terms, Terms))
+    _require(frame=(frame, FrameName))
     numbers = MINIATURE if model in EMBEDDED else PAPER
-    method = None if reward == "row" else reward
-    lists = Lists(files=files, images=images, methods=methods)
     sets = sets_of(
         miniature("vlm_r1", write_vlm_r1) if data is None else Path(data),
-        lists=lists,
+        lists=Lists(files=files, images=images, methods=methods),
         task=task,
-        method=method,
-        most_boxes=most_boxes,
+        method=None if reward == "row" else reward,
+        most_boxes=most_boxes or numbers.most_boxes,
         most_tests=numbers.most_tests,
         seed=seed,
     )
     if sets.is_native:
-        numbers = replace(numbers, sampling=replace(numbers.sampling, max_tokens=numbers.native_tokens))
+        sampling, limit = replace(numbers.sampling, max_tokens=numbers.native_tokens), numbers.native_tokens // 2
+        numbers = replace(numbers, sampling=sampling, length_limit=max(numbers.length_limit, limit), rl=numbers.native_rl)
+    coordinates = Frame(frame)
     train, held = held_back(sets.train, numbers.held_out)
-    coordinates, spec = Frame(frame), _model(model, lora, numbers)
-    rewards = _rewards(terms, coordinates, numbers)
-    if variant == "rl":
-        is_warmed = model in EMBEDDED and (sets.is_native or set(train) == {"text"})
-        warm = (_imitation(train, spec, coordinates, numbers, is_warming=True),) if is_warmed else ()
-        stages: tuple[Stage, ...] = (*warm, _rl(train, numbers, rewards, lora=lora))
-    else:
-        thought = None if variant == "sft" else "I look."
-        stages = (_imitation(train, spec, coordinates, numbers, thought=thought),)
-    vals = [(f"val-{kind}", kind, _task(samples, "val"), {"selects": True, "blanks": True}) for kind, samples in held.items()]
-    tests = [(name, kind, part, {"is_shifted": shifted}) for name, kind, part, shifted in sets.tests]
+    rl = _rl(train, numbers, _rewards(terms, coordinates, numbers), lora=lora)
+    needs_warming = model in EMBEDDED and (sets.is_native or set(train) == {"text"})
+    warm = (_warm_up(rl.task, coordinates, numbers),) if needs_warming else ()
+    vals = [(f"val-{kind}", kind, task_, {"selects": True, "blanks": True}) for kind, task_ in held.items()]
+    tests = [(test.task.name, test.kind, test.task, {"is_shifted": test.is_shifted}) for test in sets.tests]
     return Recipe(
         name="vlm_r1" if variant == "rl" else f"vlm_r1-{variant}",
         about=ABOUT[variant] + (f" ({sets.about})" if sets.about else ""),
-        model=spec,
-        stages=tuple(replace(stage, task=replace(stage.task, bad_rows=sets.bad_rows)) for stage in stages),
+        model=_model(model, lora, numbers),
+        stages=(*warm, rl if variant == "rl" else _instead(rl, variant, coordinates, numbers)),
         evaluations=tuple(
             _evaluation(name, kind, part, coordinates, numbers, **options) for name, kind, part, options in vals + tests
         ),
@@ -257,14 +262,18 @@ def _model(path: str, rank: int, numbers: Numbers) -> ModelSpec:
     )
 
 
-def _rl(train: dict[str, list[Sample]], numbers: Numbers, rewards: Rewards, *, lora: int) -> RL:
-    samples = _all(train)
-    prompts = numbers.text_prompts if set(train) == {"text"} else numbers.prompts
+def _rl(train: Mapping[str, Task], numbers: Numbers, rewards: Rewards, *, lora: int) -> RL:
+    samples = tuple(sample for task in train.values() for sample in task)
+    bad_rows = tuple(bad for task in train.values() for bad in task.bad_rows)
+    is_text = set(train) == {"text"}
+    prompts = numbers.text_prompts if is_text else numbers.prompts
+    most = numbers.text_steps if is_text else numbers.max_steps
+    steps = max(1, round(len(samples) * numbers.epochs / prompts))
     return RL(
-        task=_task(samples, "rl"),
+        task=Task(name="train", split="train", samples=samples, bad_rows=bad_rows),
         rewards=rewards,
         algorithm=grpo_vlm_r1(beta=numbers.ovd_beta if set(train) == {"ovd"} else numbers.beta),
-        steps=min(numbers.max_steps, max(1, round(len(samples) * numbers.epochs / prompts))),
+        steps=min(steps, most or steps),
         prompts=prompts,
         siblings=numbers.siblings,
         sampling=numbers.sampling,
@@ -272,31 +281,26 @@ def _rl(train: dict[str, list[Sample]], numbers: Numbers, rewards: Rewards, *, l
     )
 
 
-def _imitation(
-    train: dict[str, list[Sample]],
-    spec: ModelSpec,
-    frame: Frame,
-    numbers: Numbers,
-    *,
-    is_warming: bool = False,
-    thought: str | None = "I look.",
-) -> SFT:
-    """SFT on the gold answers in the frame that this model answers in; warming up, with the embedded model's thoughts."""
-    samples = _all(train)
-    needs_size = frame is Frame.MODEL and any(sample.kind != "text" for sample in samples)
-    seen = Reader.of(spec).seen if needs_size else lambda sample: sample.pictures
-    task = _task(solved(samples, frame=frame, seen=seen, thought=thought, cells=is_warming), "answers")
-    steps = numbers.warm_steps if is_warming else max(1, round(len(task) * numbers.sft_epochs / numbers.sft_batch))
-    optimization = numbers.warm if is_warming else numbers.sft
-    return SFT(task=task, steps=steps, batch=numbers.sft_batch, optimization=optimization)
+def _warm_up(task: Task, frame: Frame, numbers: Numbers) -> SFT:
+    """Worked answers with the embedded model's thoughts, on rows of a kind that it has never seen. # O"""
+    answer = partial(worked, frame=frame, decimals=0, cells=True)
+    return SFT(
+        name="warm", task=task, answer=answer, steps=numbers.warm_steps, batch=numbers.warm_batch, optimization=numbers.warm
+    )
 
 
-def _all(train: dict[str, list[Sample]]) -> list[Sample]:
-    return [sample for samples in train.values() for sample in samples]
+def _instead(rl: RL, variant: Variant, frame: Frame, numbers: Numbers) -> SFT:
+    """Imitation in RL's place: the same rows in as many steps of as many prompts. # I the paper compares equal steps"""
+    thought = None if variant == "sft" else "I look."
+    answer = partial(worked, frame=frame, decimals=0, thought=thought, cells=variant == "cot_sft")
+    return SFT(task=rl.task, answer=answer, steps=rl.steps, batch=rl.prompts, optimization=numbers.sft)
 
 
-def _task(samples: list[Sample], name: str) -> Task:
-    return Task(name=name, split="train", samples=tuple(samples))
+def _require(**chosen: tuple[str, Any]) -> None:
+    """DataError where an option is none of its Literal's values, as may come from Python."""
+    for name, (value, literal) in chosen.items():
+        if value not in get_args(literal):
+            raise DataError(f"{name} is {value!r}; have: {', '.join(get_args(literal))}")
 
 
 def _evaluation(name: str, kind: str, task: Task, frame: Frame, numbers: Numbers, **options: bool) -> Evaluation:

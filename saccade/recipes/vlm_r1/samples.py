@@ -14,8 +14,7 @@ of the file (# C); they lie in a sample's first picture.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from saccade.core.picture import Box, Frame, Labelled, Picture
@@ -45,6 +44,8 @@ def ask(row: Mapping[str, Any], *, detection: str | None = None) -> Sample:
     if "fault" in row:
         raise DataError(row["fault"])
     method = row[METHOD] or "default"
+    if method == "llm":
+        raise DataError("the method 'llm' needs a judge, and this recipe has none; take another method, or a recipe of your own")
     kind = kind_of(method)
     if kind == "ovd" and detection is not None:
         method = detection
@@ -59,26 +60,28 @@ def ask(row: Mapping[str, Any], *, detection: str | None = None) -> Sample:
 def ask_native(row: Mapping[str, Any], *, names: Sequence[str], method: str, most_boxes: int, seed: int) -> Sample:
     """The Sample of one row of `saccade.data.detection`: find the things of these names, all of them or some.
 
-    Labels with more than `most_boxes` things in the picture are not asked for (# P, there of COCO) but the least crowded
-    where all are, so that no picture is lost; difficult ones and crowds are no target. All names are asked for if they are
-    few, else those in the picture and one to three others (# P). `left_out` in the data counts objects that are no target.
+    Labels with more than `most_boxes` things in the picture are not asked for (# P, there of COCO) but the least crowded of
+    those that are there, where all of them are so; difficult ones and crowds are no target. All names are asked for if they
+    are few, else those in the picture and one to three others (# P). The data count `boxes`, `boxes_asked` and `unsure` ones.
     """
     if "fault" in row:
         raise DataError(row["fault"])
     pictures = tuple(Picture.open(path) for path in row["image"])
     sure = [thing for thing in row["objects"] if not UNSURE & set(thing.flags)]
     count = {name: sum(thing.label == name for thing in sure) for name in names}
-    crowded = [name for name in names if count[name] > most_boxes]
-    free = [name for name in names if name not in crowded] or [min(names, key=count.__getitem__)]
-    asked = free
-    if len(free) > ALL_NAMES:
+    there = [name for name in names if count[name]]
+    asked = [name for name in names if count[name] <= most_boxes]
+    if there and not set(there) & set(asked):
+        asked = sorted([*asked, min(there, key=count.__getitem__)])
+    if len(asked) > ALL_NAMES:
         rng = random.Random(f"{seed} {pictures[0].sha}")
-        absent = [name for name in free if not count[name]]
-        asked = [name for name in free if count[name]]
+        absent = [name for name in asked if not count[name]]
+        asked = [name for name in asked if count[name]]
         asked += rng.sample(absent, min(len(absent), rng.randint(*NEGATIVES)))
         rng.shuffle(asked)
     target = tuple(Labelled(thing.label, thing.box) for thing in sure if thing.label in asked)
-    data = {METHOD: method, "asked": tuple(asked), "left_out": len(row["objects"]) - len(target)}
+    counts = {"boxes": len(sure), "boxes_asked": len(target), "unsure": len(row["objects"]) - len(sure)}
+    data = {METHOD: method, "asked": tuple(asked), **counts}
     return _sample(str(row["id"]), pictures, ovd_question(asked), kind="ovd", target=target, data=data)
 
 
@@ -101,22 +104,6 @@ def worked(
     if sample.kind == "ovd":
         return ovd_answer([(thing.label, numbers(thing.box)) for thing in sample.target], own)
     return text_answer(sample.target, own)
-
-
-def solved(
-    samples: Iterable[Sample], *, frame: Frame, seen: Callable[[Sample], Sequence[Picture]], **options: Any
-) -> list[Sample]:
-    """The samples with a worked answer to imitate, boxes in whole numbers; `options` are those of `worked`.
-
-    `seen` gives a sample's pictures as the model sees them.
-    """
-    answered = []
-    for sample in samples:
-        shown = iter(seen(sample)) if frame is Frame.MODEL and sample.kind != "text" else iter(sample.pictures)
-        parts = [tuple(part if isinstance(part, str) else next(shown) for part in m.parts) for m in sample.messages]
-        sized = replace(sample, messages=tuple(Message(m.role, p) for m, p in zip(sample.messages, parts, strict=True)))
-        answered.append(replace(sample, solution=worked(sized, frame=frame, decimals=0, **options)))
-    return answered
 
 
 def _at_cells(sample: Sample) -> str:
