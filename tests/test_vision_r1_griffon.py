@@ -110,6 +110,11 @@ def test_a_right_answer_earns_three_in_every_arm_that_asks_for_a_fit(small):
 def test_extra_boxes_cost_in_the_papers_rewards_and_nothing_in_those_over_pairs(small):
     many = said(BOTH, *RIGHT, *[("cat", [1, 1, 9, 9])] * 2)
     assert total(many, small, progress=0.0) == pytest.approx(1 + 1 + 2 / 4)
+    # One box and one object: over pairs is the paper's, IoU 0.6 and single quotes included.
+    one = sample(Labelled("dog", DOG))
+    for text in ('[{"bbox_2d": [60, 20, 78, 45], "label": "dog"}]', "[{'bbox_2d': [60, 20, 90, 45], 'label': 'dog'}]"):
+        answer = said(one, text=text)
+        assert total(answer, small, progress=0.0, rewards="pairs") == total(answer, small, progress=0.0) > 1.5
     for name in ("pairs", "released", "adaptive"):
         assert total(many, small, progress=0.0, rewards=name) == pytest.approx(3.0)
     assert too_many(many) and not too_many(said(BOTH, *RIGHT)) and box_f1(many).value == pytest.approx(2 * 2 / (4 + 2))
@@ -181,20 +186,31 @@ def test_the_gold_answer_is_written_in_the_frame_of_the_model_and_earns_full_mar
     assert total(said(BOTH, text=text), small, progress=0.9) == 3.0 and box_f1(said(BOTH, text=text)).value == 1.0
 
 
-def test_imitated_boxes_stand_in_the_picture_as_this_model_sees_it(small):
+def test_imitated_boxes_stand_in_the_picture_as_the_model_sees_it(small):
     sft = made(small, model="tiny", variant="sft")
-    reader = Reader.of(sft.model)
-    sides = set()
+    reader, sides = Reader.of(sft.model), set()
     for sample in sft.stages[0].task.samples[:40]:
         (seen,) = reader.seen(sample)
         assert seen.model_size == (112, 112)
-        boxes = [item["bbox_2d"] for item in json.loads(sample.solution.split("\n")[1])]
+        text = sft.stages[0].answer(sample.showing((seen,)))
+        boxes = [item["bbox_2d"] for item in json.loads(text.split("\n")[1])]
         for (x1, y1, x2, y2), thing in zip(boxes, sample.target, strict=True):
-            back = seen.convert(Box(x1, y1, x2, y2, Frame.MODEL), to=Frame.PIXEL)
-            assert back.iou(thing.box) > 0.97
+            assert seen.convert(Box(x1, y1, x2, y2, Frame.MODEL), to=Frame.PIXEL).iou(thing.box) > 0.97
         sides.add(seen.size[0])
     assert sides == {112, 168, 224}
 
+
+def test_sft_and_rl_see_the_same_rows_in_the_same_number_of_steps():
+    rl, sft = (recipe(model="tiny", variant=variant).stages[0] for variant in ("vision_r1", "sft"))
+    assert [s.id for s in rl.task] == [s.id for s in sft.task] and len(rl.task) == 960
+    assert (rl.steps, rl.prompts, rl.optimization) == (60, 16, sft.optimization) == (sft.steps, sft.batch, sft.optimization)
+
+
+def test_thresholds_are_refused_where_the_rewards_have_their_own(small):
+    for name in ("released", "adaptive"):
+        for option in ({"progression": "half"}, {"differentiation": "off"}):
+            with pytest.raises(DataError, match=f"rewards={name} have thresholds of their own"):
+                made(small, model="tiny", rewards=name, **option)
 
 
 # what is paid for the answers of a run

@@ -130,6 +130,22 @@ def test_files_are_found_in_shards_and_below_data(tmp_path):
         recipe(model="tiny", data=tmp_path)
 
 
+def test_no_training_row_shows_a_picture_of_a_reported_set_and_sets_get_names_of_their_own(tmp_path):
+    shown = [{"bytes": png(200 + 4 * number, 100 + 2 * number), "path": None} for number in range(12)]
+    rows = [row(image=image, width=200 + 4 * n, height=100 + 2 * n) for n, image in enumerate(shown)]
+    parquet.write(tmp_path / "train.parquet", rows)
+    parquet.write(tmp_path / "val-00000-of-00001.parquet", rows[3:5])
+    parquet.write(tmp_path / "odinw 13 (test).parquet", rows[5:6])
+    made = recipe(model="tiny", data=tmp_path)
+    assert {one.name: len(one.task) for one in made.evaluations} == {"val": 1, "val-published": 2, "odinw-13-test": 1}
+    trained = {p.sha for sample in made.stages[0].task for p in sample.pictures}
+    assert len(trained) == 12 - 3 - 1
+    assert not trained & {p.sha for one in made.evaluations for sample in one.task for p in sample.pictures}
+    parquet.write(tmp_path / "test.parquet", rows)
+    with pytest.raises(DataError, match="leaves 0 rows to train on"):
+        recipe(model="tiny", data=tmp_path)
+
+
 def test_what_is_no_such_folder_is_said_in_one_sentence(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         reader.files(tmp_path / "none")
@@ -268,14 +284,14 @@ def annotated(tmp_path_factory) -> Path:
 
 def test_annotated_pictures_are_asked_for_all_categories_and_for_each_they_show(annotated):
     rows = detection.read(annotated)
-    all_at_once = list(map(ask, reader.from_annotations(rows)))
+    all_at_once = list(map(ask, reader.from_annotations(rows, reader.categories(rows))))
     assert len(all_at_once) == 10 and all(s.prompt_text == "[picture]Locate all of black cat, dog. Coordinates in JSON." for s in all_at_once)
     assert [len(sample.target) for sample in all_at_once] == [1, 1, 1, 0, 1, 1, 2, 1, 1, 1]  # the crowd is no target
     assert all_at_once[0].target == (Labelled("dog", Box(5.0, 6.0, 25.0, 36.0, Frame.PIXEL)),)
     one = list(map(ask, reader.one_by_one(rows)))
     assert len(one) == 10 and [sample.kind for sample in one] == ["grounding"] * 10
     assert [sample.data["names"] for sample in one if len(sample.pictures) and sample.id.split("/")[0].endswith("6")] == [("black cat",), ("dog",)]
-    assert [len(found["objects"]) for found in reader.from_annotations(rows, least=1, most=1)] == [1] * 8
+    assert [len(found["objects"]) for found in reader.from_annotations(rows, ["dog"], least=1, most=1)] == [1] * 8
 
 
 def test_annotated_pictures_train_the_recipe_and_a_fifth_of_them_is_held_out(annotated):
@@ -289,7 +305,7 @@ def test_annotated_pictures_train_the_recipe_and_a_fifth_of_them_is_held_out(ann
 def test_what_cannot_be_asked_of_annotations_is_refused():
     cat = Labelled("cat, tabby", Box(0.0, 0.0, 5.0, 5.0, Frame.PIXEL))
     with pytest.raises(DataError, match="'cat, tabby' has one"):
-        reader.from_annotations([{"id": "a", "image": ["a.png"], "objects": [cat]}])
+        reader.categories([{"id": "a", "image": ["a.png"], "objects": [cat]}])
     gone = {"id": "a", "image": ["none.png"], "objects": [Labelled("cat", cat.box)]}
-    faults = [*reader.from_annotations([gone]), *reader.one_by_one([gone]), *reader.one_by_one([{"id": "b", "fault": "torn"}])]
+    faults = [*reader.from_annotations([gone], ["cat"]), *reader.one_by_one([gone]), *reader.one_by_one([{"id": "b", "fault": "torn"}])]
     assert [found["fault"] for found in faults] == ["picture none.png does not exist"] * 2 + ["torn"]

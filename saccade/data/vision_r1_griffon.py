@@ -8,8 +8,9 @@
     >>> read(folder, "train", least=10)                 # its --hard
     >>> read(folder, "train", least=0)                  # with the negatives, which show nothing of what they ask for
 
-    >>> from_annotations(detection.read("bccd"))         # any annotated pictures, as rows that ask for all categories of the set
-    >>> one_by_one(detection.read("bccd"))               # and for each that a picture shows, alone (ODinW)
+    >>> rows = detection.read("bccd")                   # any annotated pictures
+    >>> from_annotations(rows, categories(rows))        # as rows that ask for all categories (COCO)
+    >>> one_by_one(rows)                                # and for each that a picture shows, alone (ODinW)
 
 A row's columns are problem, image, solution (JSON: [[class, [x1, y1, x2, y2]], ...]), width and height (of the picture that these
 boxes count pixels of), num_instances, target_id_maps (JSON: class -> number from 1).
@@ -71,15 +72,21 @@ def read(folder: Path | str, split: str, *, least: int = LEAST, most: int = MOST
     return list(_rows(have[split], split, least=least, most=most))
 
 
-def from_annotations(rows: Iterable[Mapping[str, Any]], *, least: int = 0, most: int = 10_000) -> list[dict[str, Any]]:
-    """Rows of `saccade.data.detection` as rows of this data set: each asks for all categories that the rows show (COCO's way).
-
-    Objects flagged difficult or crowd are no target. Faults are passed on. Rows with fewer or more objects are left out.
-    """
-    rows = list(rows)
+def categories(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The names of all objects of rows of `saccade.data.detection`. DataError where one cannot stand in a list."""
     names = sorted({thing.label for row in rows for thing in _wanted(row)})
     if held := [name for name in names if "," in name]:
         raise DataError(f"categories are listed with commas, and {held[0]!r} has one; rename it")
+    return tuple(names)
+
+
+def from_annotations(
+    rows: Iterable[Mapping[str, Any]], names: Sequence[str], *, least: int = 0, most: int = 10_000
+) -> list[dict[str, Any]]:
+    """Rows of `saccade.data.detection` as rows of this data set: each asks for all these categories (COCO's way).
+
+    Objects flagged difficult or crowd are no target. Faults are passed on. Rows with fewer or more objects are left out.
+    """
     problem = PROBLEMS["detection"].format(names=", ".join(names))
     asked = (_asked(row, row["id"], problem, _wanted(row)) if "fault" not in row else dict(row) for row in rows)
     return [row for row in asked if "fault" in row or least <= len(row["objects"]) <= most]

@@ -3,8 +3,8 @@
 Zhan et al. 2025, "Vision-R1: Evolving Human-Free Alignment in Large Vision-Language Models via Vision-Guided Reinforcement
 Learning", arXiv 2503.18013. A model writes the objects of a picture as a JSON list, without thinking. Instead of imitating one order
 of one list it is paid for what its own list is worth: is it a list of boxes (dual format), how many objects does it find (recall), how
-well do its boxes fit (precision). Low overlaps earn nothing and high ones everything (differentiation), and what counts as low and
-high rises half way through (staged progression).
+well do its boxes fit (precision). Low overlaps earn nothing and high ones everything (differentiation), and for a strong model what
+counts as low and high rises half way through (staged progression).
 
     saccade train vision_r1_griffon                                     the embedded grounding model on the embedded miniature
     saccade train vision_r1_griffon --with progression=half             thresholds that rise half way
@@ -12,8 +12,8 @@ high rises half way through (staged progression).
     saccade train vision_r1_griffon --with variant=sft                  the control arm: imitation of the same rows
     saccade train vision_r1_griffon --model Qwen/Qwen2.5-VL-7B-Instruct --data Vision-R1-Data
 
-Variants: `vision_r1` (RL), `sft` (SFT on the same rows), `warmed` (a short SFT, then RL: what a base that cannot write such lists, as
-Qwen2-VL, needs: # C issue 43). `rewards` are `paper`; `pairs`: the paper's, with extra boxes free; `released` and `adaptive`: the released
+Variants: `vision_r1` (RL), `sft` (SFT on the same rows, once each; in the miniature in as many steps), `warmed` (a short SFT, then RL: what a base that cannot write such lists, as
+Qwen2-VL, needs: # C issue 43). `rewards` are `paper`; `pairs`: the paper's, with precision over pairs alone, so that extra boxes are free; `released` and `adaptive`: the released
 code as its script runs it, and with --adaptive true. Questions stand in `prompts.py`, figures in `figures.py`, rewards and what they
 depart in in `saccade/rewards/papers/vision_r1_griffon/`, the on-disk format in `saccade/data/vision_r1_griffon.py`.
 
@@ -23,6 +23,7 @@ Departs:
 - Row order is drawn anew each epoch. The original sorts rows by number of instances, and its sampler then shuffles them.
 - A prompt is never cut. The original's cut changes what the learner reads but not the mask (a known bug).
 - A checkpoint is chosen on training rows that no stage trains on; the original takes the last.
+- Training rows that show a picture of a reported set are left out.
 - With rows=all the negatives are trained on; the released loader drops them, and the paper says it has some.
 - The miniature: 16 prompts of 8 siblings and 60 steps, no KL penalty; a scene of 4 and more things is hard.
 
@@ -47,7 +48,7 @@ from saccade.policy.embedded import EMBEDDED
 from saccade.policy.spec import ModelSpec, Optimization, Sampling
 from saccade.recipes.vision_r1_griffon.figures import box_f1, figures, too_many
 from saccade.recipes.vision_r1_griffon.prompts import ask, gold_answer
-from saccade.recipes.vision_r1_griffon.sets import Sets, sets_of, with_solutions
+from saccade.recipes.vision_r1_griffon.sets import Sets, sets_of
 from saccade.rewards.geometry.matching import Staged
 from saccade.rewards.papers.vision_r1_griffon import (
     RELEASED_PRECISION_ADAPTIVE,
@@ -86,6 +87,7 @@ class Numbers:
     least_of_hard: int
     sft_batch: int
     sft: Optimization
+    sft_warm_up: float
     warm_rows: int
     rl_prompts: int
     rl_siblings: int
@@ -104,6 +106,7 @@ PAPER = Numbers(
     least_of_hard=HARD,  # C --hard; P more than 10
     sft_batch=128,  # C
     sft=Optimization(lr=2e-6, schedule="cosine"),  # C
+    sft_warm_up=0.1,  # C share of the steps
     warm_rows=4900,  # O a tenth
     rl_prompts=16,  # C 16 GPUs x 1 x accumulation 1
     rl_siblings=4,  # C
@@ -119,8 +122,9 @@ PAPER = Numbers(
 )
 MINIATURE = Numbers(
     least_of_hard=4,  # O
-    sft_batch=16,  # O
-    sft=Optimization(lr=5e-5, schedule="cosine", beta2=0.99),  # O
+    sft_batch=16,  # O as RL's prompts, so that both take the same steps
+    sft=Optimization(lr=5e-5, beta2=0.99),  # O as RL's
+    sft_warm_up=0.0,  # O as RL's
     warm_rows=160,  # O
     rl_prompts=16,  # C
     rl_siblings=8,  # O
@@ -160,26 +164,29 @@ def recipe(
     numbers = MINIATURE if model in EMBEDDED else PAPER
     folder = miniature("vision_r1_griffon", write_vision_r1_griffon) if data is None else Path(data)
     sets = sets_of(folder, seed=seed)
-    spec = _model(model)
+    reported = _reported(sets, numbers)
     least = _chosen("rows", rows, {"usual": LEAST, "hard": numbers.least_of_hard, "all": 0})
-    every = _task("train", sets["train"](least))
-    n_held = max(1, min(numbers.held_out, len(every) // 5))  # O
-    held, train = every.samples[-n_held:], every.samples[:-n_held]
-    shown = {picture.sha for sample in held for picture in sample.pictures}
-    task = replace(every, samples=tuple(s for s in train if not any(p.sha in shown for p in s.pictures)))
+    every = _task("train", sets["train"](least)).apart_from(sample for one in reported for sample in one.task)
+    if len(every) < 2:
+        raise DataError(f"{folder} leaves {len(every)} rows to train on that show no picture of a reported set; at least 2 are needed")
+    task, held = every.hold_out(max(1, min(numbers.held_out, len(every) // 5)))  # O
+    if numbers.rl_max_steps:  # fewer steps than an epoch has: then fewer rows, so that every arm sees the same ones once
+        task = replace(task, samples=task.samples[: numbers.rl_max_steps * numbers.rl_prompts])
+    if rewards in ("released", "adaptive") and (progression, differentiation) != ("own", "on"):
+        raise DataError(f"rewards={rewards} have thresholds of their own; leave progression and differentiation out")
     thresholds = staged(_chosen("progression", progression, SWITCH | {"own": numbers.switch}))
     if not _chosen("differentiation", differentiation, {"on": True, "off": False}):
         thresholds = replace(thresholds, zero_below=Staged(values=(0.0,)), full_from=Staged(values=(1.0,)))
     rl = _rl(task, numbers, _rewards(rewards, thresholds), beta=_chosen("beta", beta, BETA | {"own": numbers.beta}))
-    stages = _stages(variant, task, numbers, rl, spec)
+    stages = _stages(variant, task, numbers, rl)
     return Recipe(
         name="vision_r1_griffon" if variant == "vision_r1" else f"vision_r1_griffon-{variant}",
         about=ABOUT[variant],
-        model=spec,
+        model=_model(model),
         stages=stages,
         evaluations=(
-            _evaluation("val", Task(name="val", split="train", samples=held), numbers, selects=True, blanks=True),
-            *_reported(sets, numbers),
+            _evaluation("val", held, numbers, selects=True, blanks=True),
+            *reported,
         ),
         claims=CLAIMS,
         checkpoint_every=numbers.checkpoint_every,
@@ -223,7 +230,7 @@ def _rewards(name: RewardsName, thresholds: Thresholds) -> Rewards:
             terms = (
                 dual_format(),
                 recall(thresholds=thresholds),
-                precision(thresholds=thresholds, as_released=True),
+                precision(thresholds=thresholds, over="pairs"),
             )
         case "released":
             terms = (dual_format(as_released=True), recall(as_released=True), precision(as_released=True))
@@ -238,31 +245,31 @@ def _rewards(name: RewardsName, thresholds: Thresholds) -> Rewards:
     return weighted(*((term, 1.0) for term in terms))
 
 
-def _stages(variant: Variant, task: Task, numbers: Numbers, rl: RL, spec: ModelSpec) -> tuple[Stage, ...]:
+def _stages(variant: Variant, task: Task, numbers: Numbers, rl: RL) -> tuple[Stage, ...]:
     match variant:
         case "vision_r1":
             return (rl,)
         case "sft":
-            return (_sft(task, numbers, spec),)
+            return (_sft(task, numbers),)
         case "warmed":
             few = replace(task, samples=task.samples[: min(numbers.warm_rows, len(task) // 2)], bad_rows=())
-            return (_sft(few, numbers, spec), rl)
+            return (_sft(few, numbers), rl)
     raise DataError(f"variant is {variant!r}; have: vision_r1, sft, warmed")
 
 
-def _sft(task: Task, numbers: Numbers, spec: ModelSpec) -> SFT:
+def _sft(task: Task, numbers: Numbers) -> SFT:
     steps = max(1, round(len(task) / numbers.sft_batch))  # C 1 epoch
-    optimization = replace(numbers.sft, warmup_steps=steps // 10)  # C
-    return SFT(task=with_solutions(task, spec), steps=steps, batch=numbers.sft_batch, optimization=optimization)
+    optimization = replace(numbers.sft, warmup_steps=int(steps * numbers.sft_warm_up))
+    return SFT(task=task, steps=steps, batch=numbers.sft_batch, optimization=optimization, answer=gold_answer)
 
 
 def _rl(task: Task, numbers: Numbers, rewards: Rewards, *, beta: float) -> RL:
-    epoch = max(1, round(len(task) / numbers.rl_prompts))
+    steps = max(1, round(len(task) / numbers.rl_prompts))  # C 1 epoch
     return RL(
         task=task,
         rewards=rewards,
         algorithm=grpo_r1v(beta=beta),  # C no ratio, no clip
-        steps=min(epoch, numbers.rl_max_steps or epoch),
+        steps=steps,
         prompts=numbers.rl_prompts,
         siblings=numbers.rl_siblings,
         sampling=numbers.sampling,
