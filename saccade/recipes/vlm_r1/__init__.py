@@ -148,7 +148,7 @@ MINIATURE = Numbers(
     beta=0.0,  # O
     ovd_beta=0.0,  # P, C
     sampling=Sampling(max_tokens=224),  # O four boxes take about 140 tokens
-    native_tokens=256,  # O
+    native_tokens=320,  # O deeppcb takes 293
     most_boxes=3,  # O longer lists are beyond it on real pictures
     sft=Optimization(lr=2e-4, beta2=0.99),  # O
     warm_steps=160,  # O
