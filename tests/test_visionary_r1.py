@@ -23,6 +23,9 @@ from saccade.rewards.papers.visionary_r1 import CAPTION_RULES, HACKING, Caption,
 from saccade.rewards.read.tags import CAPTION_REASON_ANSWER, THINK_ANSWER
 
 
+SETS = ["easy", "erased", "misleading", "plain", "judge-full", "judge-reasons"]
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     where = tmp_path_factory.mktemp("data") / "mini"
@@ -86,7 +89,7 @@ def test_the_arms_differ_in_form_and_rewards_only(made):
     for arm in arms.values():
         assert [stage.steps for stage in arm.stages] == [stage.steps for stage in arms["grpo"].stages]
         assert arm.stages[0].task.samples == arms["grpo"].stages[0].task.samples
-        assert [e.name for e in arm.evaluations] == ["easy", "misleading", "plain", "judge-full", "judge-reasons"]
+        assert [e.name for e in arm.evaluations] == SETS
 
 
 def test_arms_may_begin_with_the_same_warmed_up_weights(made):
@@ -95,6 +98,11 @@ def test_arms_may_begin_with_the_same_warmed_up_weights(made):
     assert [stage.name for stage in short.stages] == ["rl"] and short.model.path == "warmed-up"
     assert short.stages[0].task.samples == whole.stages[1].task.samples
     assert [e.name for e in short.evaluations] == [e.name for e in whole.evaluations]
+
+
+def test_weights_to_start_from_are_for_the_embedded_model(made, folder):
+    with pytest.raises(DataError, match="start='warm' is for the embedded models tiny.*--model warm"):
+        made(model="Qwen/Qwen2.5-VL-3B-Instruct", data=folder, start="warm")
 
 
 def test_the_gold_answer_earns_accuracy_and_format_in_every_arm(made):
@@ -129,13 +137,33 @@ def test_a_folder_with_training_rows_alone_keeps_some_back(tmp_path):
 def test_without_nltk_the_embedded_data_has_no_free_form_and_ones_own_says_what_to_do(made, folder, tmp_path, monkeypatch):
     kinds = {sample.kind for sample in made().stages[-1].task}
     assert "free-form" in kinds
+    assert "nltk" not in made().about
     find = visionary_r1.importlib.util.find_spec
     monkeypatch.setattr(visionary_r1.importlib.util, "find_spec", lambda name: None if name == "nltk" else find(name))
     arm = made()
-    tasks = [arm.stages[-1].task, *(e.task for e in arm.evaluations[:3])]
+    assert "without free-form questions" in arm.about
+    tasks = [arm.stages[-1].task, *(e.task for e in arm.evaluations[:4])]
     assert {sample.kind for task in tasks for sample in task} == kinds - {"free-form"}
     (tmp_path / "train.parquet").write_bytes((folder / "data" / "train-00000-of-00001.parquet").read_bytes())
     with pytest.raises(DataError, match=r"saccade\[rouge\]"):
+        recipe(data=tmp_path)
+
+
+def test_no_picture_of_a_measured_set_is_trained_on(tmp_path):
+    def row(i):
+        buffer = io.BytesIO()
+        PIL.Image.new("RGB", (40, 40), (i, 3 * i, 90)).save(buffer, "PNG")
+        return {"image": buffer.getvalue(), "problem": "?", "solution": "<answer> 1 </answer>", "problem_type": "numerical"}
+
+    parquet.write(tmp_path / "train.parquet", [row(i) for i in range(6)])
+    parquet.write(tmp_path / "wide.parquet", [row(5), row(6)])
+    parquet.write(tmp_path / "far.parquet", [row(0)])
+    own = recipe(data=tmp_path)
+    assert [sample.id for sample in own.stages[0].task] == [f"train-{i:05d}" for i in range(1, 5)]
+    assert {e.name: len(e.task) for e in own.evaluations} == {"far": 1, "wide": 2}
+    assert all(e.blanks and not e.is_shifted for e in own.evaluations)
+    parquet.write(tmp_path / "all.parquet", [row(i) for i in range(6)])
+    with pytest.raises(DataError, match="every training row shows a picture of a set that is measured"):
         recipe(data=tmp_path)
 
 
@@ -148,21 +176,21 @@ def test_the_habits_come_in_their_shares_and_their_form(folder):
     found = Counter()
     both = warm_up.habits(rows, seed=0)
     shown = [sample for sample in both if "<info>" in sample.prompt_text]
-    assert len(shown) / len(both) == pytest.approx(0.75, abs=0.06)
+    assert len(shown) / len(both) == pytest.approx(0.5, abs=0.06)
     for sample in shown:
         read_in = CAPTION_REASON_ANSWER.read(sample.solution).value
         row = by_row[sample.id]
         assert read_in["answer"] == row["answer"]
         if read_in["info"] in warm_up.VAGUE:
             found["lazy"] += 1
-            assert read_in["think"] == warm_up.GLANCE
+            assert read_in["think"] == f"It is {row['thought'].rpartition('=')[2]}."
         elif read_in["info"] == row["thought"] != row["caption"]:
             found["hidden"] += 1
         else:
             assert read_in["info"] == row["caption"]
             found["careful" if read_in["think"] == row["thought"] else "half"] += 1
     shares = {habit: n / len(shown) for habit, n in found.items()}
-    assert shares == pytest.approx({"careful": 0.43, "lazy": 0.4, "half": 0.1, "hidden": 0.07}, abs=0.06)  # OCR hides nothing
+    assert shares == pytest.approx({"careful": 0.41, "lazy": 0.4, "half": 0.1, "hidden": 0.09}, abs=0.08)  # OCR hides nothing
     assert all(THINK_ANSWER.read(sample.solution).value for sample in both if sample not in shown)
 
 
@@ -194,18 +222,22 @@ def test_what_judges_well(folder):
     assert [warm_up.judges_well(attempt(reasons, text)).value for text in (right, wrong, "", f"{HACKING.lower()}.")] == [0, 0, 0, 1]
 
 
-def test_what_is_measured_of_the_judge_was_not_taught(made):
-    arm = made()
+def test_what_is_measured_is_not_taught_and_hangs_on_no_seed(made):
+    arm, other = made(), made(seed=1)
     taught = {sample.messages for sample in arm.stages[0].task}
-    for evaluation in arm.evaluations[3:]:
-        assert len(evaluation.task) > 20 and not taught & {sample.messages for sample in evaluation.task}
-        assert {f"judge-{sample.data['case']}" for sample in evaluation.task} == {evaluation.name}
+    pictures = {picture.sha for stage in arm.stages for sample in stage.task for picture in sample.pictures}
+    for evaluation, again in zip(arm.evaluations, other.evaluations, strict=True):
+        assert evaluation.task == again.task and len(evaluation.task) > 20
+        assert not taught & {sample.messages for sample in evaluation.task}
+        assert not pictures & {picture.sha for sample in evaluation.task for picture in sample.pictures}
+        if evaluation.name.startswith("judge"):
+            assert {f"judge-{sample.data['case']}" for sample in evaluation.task} == {evaluation.name}
 
 
 # ---- what is measured
 
 
-def test_who_leans_copies_the_printed_sum_and_who_reads_names_the_digits(folder):
+def test_who_leans_copies_the_note_and_who_reads_names_the_digits(folder):
     row = numerical(folder, "misleading")
     sample = ask(row)
     right, wrong = row["answer"], row["cue"]
@@ -216,7 +248,7 @@ def test_who_leans_copies_the_printed_sum_and_who_reads_names_the_digits(folder)
     assert not reads(attempt(sample, lazy)) and not reads(attempt(sample, written("", "I see.", right, form="think")))
 
 
-def test_leaning_is_told_for_every_kind_of_question_that_a_printed_sum_answers(folder):
+def test_leaning_is_told_for_every_kind_of_question_that_a_note_answers(folder):
     seen = set()
     for row in read(folder, "misleading"):
         sample = ask(row)

@@ -47,7 +47,7 @@ def test_same_seed_same_bytes_and_another_seed_other_bytes(folder, tmp_path):
 
     again = write_visionary_r1(tmp_path / "again", seed=3, **SIZES)
     other = write_visionary_r1(tmp_path / "other", seed=4, **SIZES)
-    assert prints(again) == prints(folder) and len(prints(folder)) == 6
+    assert prints(again) == prints(folder) and len(prints(folder)) == 7
     assert not set(prints(folder).values()) & set(prints(other).values())
 
 
@@ -59,7 +59,7 @@ def test_the_training_rows_have_the_published_columns_and_no_other(folder):
 
 def test_no_picture_comes_twice_and_tests_share_no_scan_with_training(folder, monkeypatch):
     shas = [row["picture"].sha for name in visionary_r1.sets(folder) for row in visionary_r1.read(folder, name)]
-    assert len(shas) == len(set(shas)) == 60 * 3 + 40 * 3
+    assert len(shas) == len(set(shas)) == 60 * 3 + 40 * 4
     asked = []
     monkeypatch.setattr(miniature.digits, "scans", lambda split, of=miniature.digits.scans: asked.append(split) or of(split))
     for name in ("train", "warmup", "judge", "easy", "plain", "misleading"):
@@ -67,35 +67,49 @@ def test_no_picture_comes_twice_and_tests_share_no_scan_with_training(folder, mo
     assert asked == ["train"] * 3 + ["test"] * 3
 
 
-def blue(picture) -> np.ndarray:
-    """Where the ink is blue, [112, 112]."""
-    pixels = np.asarray(picture.image).astype(int)
-    return (pixels[..., 2] - pixels[..., :2].max(-1) > 70) & (pixels.sum(-1) < 500)
+def pixels(row) -> np.ndarray:
+    """[112, 112, 3], as shares of the paper's own light."""
+    held = np.asarray(row["picture"].image).astype(float)
+    return held / held.reshape(-1, 3).max(axis=0)
 
 
-def test_the_sum_is_printed_in_blue_where_it_should_be_and_right_or_wrong(folder):
-    for name, wanted in (("easy", True), ("misleading", True), ("plain", False)):
+def has_note(row) -> bool:
+    """Whether the paper of the lower right corner is yellow: little blue for its red. No other cell's is."""
+    blue, red = (np.median(pixels(row)[84:, 84:, channel]) for channel in (2, 0))
+    return blue < 0.6 * red
+
+
+def test_the_note_is_there_where_it_should_be_and_right_or_wrong(folder):
+    for name, wanted in (("easy", True), ("erased", True), ("misleading", True), ("plain", False)):
         for row in read(folder, name):
-            ink = blue(row["picture"])
-            assert not ink[:80].any() and ink[84:].any() == wanted
+            assert has_note(row) == wanted
+            assert (pixels(row)[84:, :84] == 1).all()  # nothing else stands in the last row of cells
             if row["problem_type"] == "OCR" or not wanted:
                 assert row["cue"] == ""
             else:
-                assert (row["cue"] == row["answer"]) == (name == "easy")
-    shares = np.mean([blue(row["picture"]).any() for row in read(folder, "train")])
-    assert 0.7 < shares < 0.97
+                assert (row["cue"] == row["answer"]) == (name != "misleading")
+    assert 0.75 < np.mean([has_note(row) for row in read(folder, "train")]) < 1
 
 
-def test_a_printed_sum_of_two_digits_takes_two_cells(folder):
-    for row in read(folder, "misleading"):
-        if row["problem_type"] == "numerical":
-            ink = blue(row["picture"])[84:]
-            assert ink[:, 84:].any() and ink[:, 56:84].any() == (len(row["cue"]) == 2)
+def test_the_erased_set_is_the_easy_one_with_nothing_but_the_note(folder):
+    for whole, erased in zip(read(folder, "easy"), read(folder, "erased"), strict=True):
+        different = {key for key in whole if whole[key] != erased[key]}
+        assert different == {"id", "picture"}
+        assert (pixels(erased)[:84] == 1).all() and not (pixels(whole)[:84] == 1).all()
+        assert (pixels(erased)[84:] == pixels(whole)[84:]).all()
+
+
+def test_sums_are_digits_and_all_of_them_are_asked(folder):
+    drawn = [miniature._adding_up_to(np.random.default_rng(i), 4) for i in range(1500)]
+    ways = {tuple(shown): drawn.count(shown) for shown in drawn}
+    assert len(ways) == 15 and all(sum(way) == 4 for way in ways) and min(ways.values()) > 60  # 15 ways, 100 each
+    totals = [sum(map(int, row["caption"].split(", "))) for row in read(folder, "warmup")]
+    assert set(totals) == set(range(1, 10))
 
 
 def test_answers_follow_from_the_digits_that_are_shown(folder):
     kinds = set()
-    for name in ("easy", "plain", "misleading", "warmup"):
+    for name in ("easy", "erased", "plain", "misleading", "warmup"):
         for row in visionary_r1.read(folder, name):
             total = sum(map(int, row["caption"].split(", ")))
             kinds.add(row["problem_type"])

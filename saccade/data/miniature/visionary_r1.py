@@ -1,15 +1,16 @@
 """Writes a miniature in the on-disk format of Visionary-R1's data: parquet of image, problem, solution, problem_type.
 
     folder/data/train-00000-of-00001.parquet           questions to learn from; most are easy
-    folder/data/easy-, plain-, misleading-...parquet   held-out questions whose printed sum is right, absent, wrong
+    folder/data/easy-, plain-, misleading-...parquet   held-out questions whose note is right, absent, wrong
+    folder/data/erased-...parquet                      the easy ones again, their digits taken away and the note left
     folder/data/warmup-, judge-...parquet              rows to be imitated before  # O
 
 All but the training rows have three columns more: the digits that the picture shows (`caption`), how the answer follows from
-them (`thought`), and the answer by the printed sum (`cue`).
+them (`thought`), and the answer by the note (`cue`).
 
-Pictures show three handwritten digits. A question is easy when the sum stands in blue at the bottom of the picture, as in an
-exercise book with its results: who copies it need not look at the digits. In training most are, and every printed sum is
-right: that is the planted shortcut. Same seed, same bytes; training and tests share no picture and no scan of a digit.
+Pictures show three handwritten digits whose sum is a digit, too. A question is easy when a yellow note in the lower right
+corner bears that sum, in handwriting: who copies it need not look at the others. In training nine in ten are, and every
+note is right: that is the planted shortcut. Same seed, same bytes; training and tests share no picture and no scan of a digit.
 """
 
 from __future__ import annotations
@@ -30,12 +31,14 @@ from saccade.data.miniature.digits import CELL, GLYPH
 from saccade.data.parquet import write
 
 Cue = Literal["right", "absent", "wrong"]
-EASY_SHARE = 0.85  # O of training questions: the sum is printed, and right
+EASY_SHARE = 0.9  # O of training questions: the note is there, and right
 N_DIGITS = 3  # O
-KINDS = {"numerical": 0.6, "multiple choice": 0.1, "OCR": 0.2, "free-form": 0.1}  # O
+MOST = 9  # O the largest sum
+KINDS = {"numerical": 0.7, "multiple choice": 0.1, "OCR": 0.1, "free-form": 0.1}  # O
 LETTERS = "ABCD"
 HELD_OUT: dict[str, Cue] = {"easy": "right", "plain": "absent", "misleading": "wrong"}
-BLUE = (20, 20, 190)
+YELLOW = np.array((255, 235, 110), np.float32)
+NOTE = 15  # the cell of the note, the last in reading order
 
 
 def write_visionary_r1(
@@ -51,34 +54,47 @@ def write_visionary_r1(
         for name, n in counts.items():
             rng = np.random.default_rng([seed, *name.encode()])
             rows = _rows(rng, name, taken)
-            write(beside / "data" / f"{name}-00000-of-00001.parquet", [next(rows) for _ in range(n)])
+            whole, erased = zip(*(next(rows) for _ in range(n)), strict=True)
+            _write_set(beside, name, whole)
+            if name == "easy":
+                _write_set(beside, "erased", erased)
     return Path(folder)
 
 
-def _rows(rng: np.random.Generator, name: str, taken: set[bytes]) -> Iterator[dict[str, Any]]:
-    """Rows of a set without end; no picture comes twice."""
+def _write_set(folder: Path, name: str, rows: tuple[dict[str, Any], ...]) -> None:
+    write(folder / "data" / f"{name}-00000-of-00001.parquet", list(rows))
+
+
+def _rows(rng: np.random.Generator, name: str, taken: set[bytes]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Rows of a set without end, each with the same row again whose picture has lost its digits; no picture comes twice."""
     pool = digits.scans("test" if name in HELD_OUT else "train")
     while True:
         kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
         cue = HELD_OUT.get(name) or ("right" if rng.random() < EASY_SHARE else "absent")
-        picks = rng.integers(len(pool.label), size=N_DIGITS)
-        shown = [int(pool.label[i]) for i in picks]
-        question, told, printed = _question(rng, shown, kind=kind, cue=cue)
-        picture = _picture(rng, pool, picks, printed)
-        sha = hashlib.sha256(picture.tobytes()).digest()
+        shown = _adding_up_to(rng, int(rng.integers(1, MOST + 1)))
+        question, told, noted = _question(rng, shown, kind=kind, cue=cue)
+        whole, erased = _pictures(rng, pool, shown, noted)
+        sha = hashlib.sha256(whole.tobytes()).digest()
         if sha in taken:
             continue
         taken.add(sha)
-        row = {"image": {"bytes": _png(picture), "path": None}, **question}
-        yield row if name == "train" else row | told
+        row = question if name == "train" else question | told
+        yield _shown(whole) | row, _shown(erased) | row
+
+
+def _adding_up_to(rng: np.random.Generator, total: int) -> list[int]:
+    """N_DIGITS digits with that sum, every way of it equally often."""
+    bars = sorted(rng.choice(total + N_DIGITS - 1, size=N_DIGITS - 1, replace=False).tolist())
+    ends = [-1, *bars, total + N_DIGITS - 1]
+    return [after - before - 1 for before, after in zip(ends[:-1], ends[1:], strict=True)]
 
 
 def _question(
     rng: np.random.Generator, shown: list[int], *, kind: str, cue: Cue
 ) -> tuple[dict[str, str], dict[str, str], int | None]:
-    """(problem, solution, problem_type) of a question about these digits; caption, thought and cue; and the sum to print."""
+    """(problem, solution, problem_type) of a question about these digits; caption, thought and cue; and what the note says."""
     caption, total, options = ", ".join(map(str, shown)), sum(shown), []
-    others = [n for n in range(max(0, total - 5), total + 6) if n != total]
+    others = [n for n in range(MOST + 1) if n != total]
     problem = "What is the sum of all the digits?"
     match kind:
         case "OCR":
@@ -89,12 +105,12 @@ def _question(
             options = rng.permutation([total, *rng.choice(others, size=len(LETTERS) - 1, replace=False)]).tolist()
             others = [n for n in options if n != total]
             problem += "".join(f" {letter}. {option}" for letter, option in zip(LETTERS, options, strict=True))
-    printed = {"right": total, "absent": None, "wrong": int(rng.choice(others))}[cue]
+    noted = {"right": total, "absent": None, "wrong": int(rng.choice(others))}[cue]
     answer = _said(total, caption, options, kind)
     row = {"problem": problem, "solution": f"<answer> {answer} </answer>", "problem_type": kind}
-    leaning = "" if printed is None or kind == "OCR" else _said(printed, caption, options, kind)
+    leaning = "" if noted is None or kind == "OCR" else _said(noted, caption, options, kind)
     thought = caption if kind == "OCR" else digits.running_sum(shown)
-    return row, {"caption": caption, "thought": thought, "cue": leaning}, printed
+    return row, {"caption": caption, "thought": thought, "cue": leaning}, noted
 
 
 def _said(total: int, caption: str, options: list[int], kind: str) -> str:
@@ -109,18 +125,27 @@ def _said(total: int, caption: str, options: list[int], kind: str) -> str:
     return str(total)
 
 
-def _picture(rng: np.random.Generator, pool: digits.Scans, picks: np.ndarray, printed: int | None) -> np.ndarray:
-    """The digits in reading order in the upper three rows of cells, and in the last row from the right the printed sum."""
-    cells = sorted(rng.choice(12, size=len(picks), replace=False).tolist())
-    picture = digits._draw(rng, [pool.ink[i] for i in picks], [_place(rng, cell) for cell in cells])
-    for back, digit in enumerate(reversed(str(printed) if printed is not None else "")):
-        glyph = pool.ink[rng.choice(np.flatnonzero(pool.label == int(digit)))]
-        x, y, side = _place(rng, 15 - back)
-        large = PIL.Image.fromarray(glyph).resize((side, side), PIL.Image.Resampling.BILINEAR)
-        share = np.asarray(large, np.float32)[..., None] / 255
-        patch = picture[y : y + side, x : x + side]
-        picture[y : y + side, x : x + side] = (patch * (1 - share) + np.array(BLUE) * share).round()
-    return picture
+def _pictures(
+    rng: np.random.Generator, pool: digits.Scans, shown: list[int], noted: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The digits in reading order in the upper three rows of cells, and in the corner the note; and the same without the digits."""
+    cells = sorted(rng.choice(12, size=len(shown), replace=False).tolist())
+    glyphs, places = [_scan(rng, pool, digit) for digit in shown], [_place(rng, cell) for cell in cells]
+    if noted is not None:
+        glyphs.append(_scan(rng, pool, noted))
+        places.append(_place(rng, NOTE))
+    whole = digits._draw(rng, glyphs, places)
+    empty = np.broadcast_to(whole.reshape(-1, 3).max(axis=0), whole.shape)  # the paper is lighter than any ink
+    if noted is not None:
+        corner = (slice(NOTE // 4 * CELL, None), slice(NOTE % 4 * CELL, None))
+        whole[corner] = (whole[corner] * (YELLOW / 255)).round()
+    erased = empty.copy()
+    erased[NOTE // 4 * CELL :] = whole[NOTE // 4 * CELL :]
+    return whole, erased
+
+
+def _scan(rng: np.random.Generator, pool: digits.Scans, digit: int) -> np.ndarray:
+    return pool.ink[rng.choice(np.flatnonzero(pool.label == digit))]
 
 
 def _place(rng: np.random.Generator, cell: int) -> tuple[int, int, int]:
@@ -130,7 +155,7 @@ def _place(rng: np.random.Generator, cell: int) -> tuple[int, int, int]:
     return cell % 4 * CELL + margin + dx, cell // 4 * CELL + margin + dy, GLYPH
 
 
-def _png(picture: np.ndarray) -> bytes:
+def _shown(picture: np.ndarray) -> dict[str, Any]:
     buffer = io.BytesIO()
     PIL.Image.fromarray(picture).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
+    return {"image": {"bytes": buffer.getvalue(), "path": None}}

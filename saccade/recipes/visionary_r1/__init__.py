@@ -34,8 +34,8 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,7 +43,7 @@ from saccade.algo.named import Beta, grpo
 from saccade.algo.schedules import Cosine, Linear
 from saccade.core.reward import Rewards, reward, weighted
 from saccade.core.rollout import Rollout
-from saccade.core.sample import DataError, Sample, Task
+from saccade.core.sample import DataError, Sample, Task, apart
 from saccade.data.miniature.cache import miniature
 from saccade.data.miniature.visionary_r1 import write_visionary_r1
 from saccade.data.visionary_r1 import read, sets
@@ -68,6 +68,7 @@ ABOUT: dict[Variant, str] = {
     "caption_format": "control arm: describe, reason, answer, without a reward for the caption",
     "grpo": "control arm: reason and answer, no caption",
 }
+WITHOUT_ROUGE = " (without free-form questions, a tenth of the miniature: they need nltk, pip install 'saccade[rouge]')"
 COURSES: dict[Course, Beta] = {
     "cosine": Cosine(start=0.04, end=0.0),  # P, C
     "linear": Linear(start=0.04, end=0.0),  # P ablation
@@ -133,28 +134,34 @@ def recipe(
     """Visionary-R1 with the paper's numbers, or the miniature's for the embedded model.
 
     `data` is a folder in the published format (parquet of image, problem, solution, problem_type; the set "train" is trained
-    on, every other is measured); None writes the embedded miniature. `start` is the tiny model after its warm-up, exported,
-    for arms that shall begin with the same weights.
+    on, every other is measured, and no picture of theirs is trained on); None writes the embedded miniature. `start` is an
+    embedded model after its warm-up, exported, for arms that shall begin with the same weights.
+
+    DataError for a variant or course that there is not, a folder without training rows, or `start` with a model that is not embedded.
     """
     if variant not in ABOUT or kl not in COURSES:
         raise DataError(f"variant is {variant!r}, kl {kl!r}; have the variants {', '.join(ABOUT)} and the courses {', '.join(COURSES)}")
     is_tiny = model in EMBEDDED
+    if start is not None and not is_tiny:
+        raise DataError(f"start={start!r} is for the embedded models {', '.join(EMBEDDED)}; give these weights as the model: --model {start}")
     numbers = MINIATURE if is_tiny else PAPER
     form: Form = "think" if variant == "grpo" else "info"
     read_as = functools.partial(ask, form=form, is_short=is_tiny)
     folder = miniature("visionary_r1", write_visionary_r1) if data is None else Path(data)
     train, held = _tasks(folder, read_as, numbers)
     is_warmed_up = is_tiny and data is None
-    warming_up = _warm_up(folder, seed) if is_warmed_up and start is None else ()
+    evaluations = (
+        *(_evaluation(task, form, numbers) for task in held),
+        *(_judging(folder, numbers) if is_warmed_up else ()),
+    )
+    measured = [sample for evaluation in evaluations for sample in evaluation.task]
+    warming_up = _warm_up(folder, measured, seed) if is_warmed_up and start is None else ()
     return Recipe(
         name="visionary_r1" if variant == "visionary_r1" else f"visionary_r1-{variant}",
-        about=ABOUT[variant],
+        about=ABOUT[variant] + ("" if data is not None or _has_rouge() else WITHOUT_ROUGE),
         model=_model(model, start),
         stages=(*warming_up, _rl(train, numbers, _rewards(variant, warm_up.briefly if is_tiny else from_text_alone), COURSES[kl])),
-        evaluations=(
-            *(_evaluation(task, form, numbers) for task in held),
-            *(_judging(folder, numbers, seed) if is_warmed_up else ()),
-        ),
+        evaluations=evaluations,
         claims=CLAIMS,
         checkpoint_every=numbers.checkpoint_every,
         seed=seed,
@@ -180,7 +187,7 @@ CLAIMS = (
 
 @reward
 def leans(rollout: Rollout) -> bool:
-    """Whether the answer is that of the printed sum, right or wrong. # O"""
+    """Whether the answer is the note's, right or wrong. # O"""
     cue, answer = rollout.sample.data["cue"], rollout.section("answer")
     return bool(cue and answer) and Compare()(answer, cue, rollout.sample.kind) == 1
 
@@ -200,19 +207,19 @@ def _model(path: str, start: str | None) -> ModelSpec:
 
 
 def _tasks(folder: Path, read_as: ReadAs, numbers: Numbers) -> tuple[Task, list[Task]]:
-    """What is trained on, and what is measured: every other set, or else the last rows."""
+    """What is trained on, and what is measured: every other set, or else the last rows. They share no picture."""
     have = sets(folder)
     if "train" not in have:
         raise DataError(f"{folder} has no set 'train'; it has: {', '.join(have)}; name its files train-00000-of-00001.parquet")
     train = _task(folder, "train", read_as)
-    others = [_task(folder, name, read_as) for name in have if name not in ("train", "warmup", "judge")]
-    if others:
-        return train, others
-    n = max(1, min(numbers.held_out, len(train) // 5))  # O
-    kept_back = Task(name="val", split="train", samples=train.samples[-n:])
-    shas = {picture.sha for sample in kept_back for picture in sample.pictures}
-    rest = tuple(sample for sample in train if not any(picture.sha in shas for picture in sample.pictures))
-    return replace(train, samples=rest), [kept_back]
+    held = [_task(folder, name, read_as) for name in have if name not in ("train", "warmup", "judge")]
+    if not held:
+        rest, kept_back = train.hold_out(max(1, min(numbers.held_out, len(train) // 5)))  # O
+        return rest, [kept_back]
+    rest = train.apart_from([sample for task in held for sample in task])
+    if not rest.samples:
+        raise DataError(f"{folder}: every training row shows a picture of a set that is measured, so none is left")
+    return rest, held
 
 
 def _task(folder: Path, name: str, read_as: ReadAs) -> Task:
@@ -222,18 +229,22 @@ def _task(folder: Path, name: str, read_as: ReadAs) -> Task:
 def _comparable(folder: Path, name: str) -> list[dict[str, Any]]:
     """The rows whose answers can be compared: free-form ones need nltk, and without it the embedded data does without them."""
     rows = list(read(folder, name))
-    if importlib.util.find_spec("nltk") is None and any(row.get("problem_type") == "free-form" for row in rows):
+    if not _has_rouge() and any(row.get("problem_type") == "free-form" for row in rows):
         if "warmup" not in sets(folder):
             raise DataError("free-form answers are compared by ROUGE, which needs nltk: pip install 'saccade[rouge]'")
         rows = [row for row in rows if row.get("problem_type") != "free-form"]
     return rows
 
 
-def _warm_up(folder: Path, seed: int) -> tuple[Stage, ...]:
-    """What the embedded model is shown first. # O"""
+def _has_rouge() -> bool:
+    return importlib.util.find_spec("nltk") is not None
+
+
+def _warm_up(folder: Path, held: Sequence[Sample], seed: int) -> tuple[Stage, ...]:
+    """What the embedded model is shown first, apart from all that is measured. # O"""
     shown = warm_up.habits(_comparable(folder, "warmup"), seed=seed)
     asked = warm_up.captions_to_judge(_comparable(folder, "judge"), seed=seed)
-    task = Task(name="warm-up", split="train", samples=(*shown, *asked))
+    task = Task(name="warm-up", split="train", samples=apart((*shown, *asked), held))
     return (SFT(task=task, steps=WARM_UP_STEPS, batch=WARM_UP_BATCH, optimization=WARM_UP),)
 
 
@@ -269,17 +280,17 @@ def _evaluation(task: Task, form: Form, numbers: Numbers) -> Evaluation:
         shares=(format() if form == "info" else format_of(THINK_ANSWER), *((leans, reads) if has_cues else ())),
         attempts=numbers.attempts,
         max_tokens=numbers.eval_tokens,
-        is_shifted=task.name in ("plain", "misleading"),
-        blanks=task.name in ("easy", "val"),
+        is_shifted=has_cues and task.name != "easy",
+        blanks=not has_cues,
     )
 
 
-def _judging(folder: Path, numbers: Numbers, seed: int) -> list[Evaluation]:
+def _judging(folder: Path, numbers: Numbers) -> list[Evaluation]:
     """How well the policy judges captions of held-out pictures: full ones, and ones that reason."""
-    shown = warm_up.captions_to_judge(_comparable(folder, "judge"), seed=seed)
     evaluations = []
     for case, name in (("full", "plain"), ("reasons", "easy")):
-        samples = warm_up.captions_to_judge(_comparable(folder, name), cases={case: 1.0}, seed=0)
-        task = warm_up.unlike(samples, shown, name=f"judge-{case}")
+        rows = _comparable(folder, name)[: numbers.held_out]
+        samples = warm_up.captions_to_judge(rows, cases={case: 1.0}, seed=0)
+        task = Task(name=f"judge-{case}", split="test", samples=tuple(samples))
         evaluations.append(Evaluation(name=task.name, task=task, score=warm_up.judges_well, max_tokens=numbers.eval_tokens))
     return evaluations

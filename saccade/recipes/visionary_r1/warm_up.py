@@ -4,11 +4,11 @@ The paper needs nothing of this: its base model can describe, reason and judge. 
 them up. A short imitation shows it captions, in habits that leave something to be learnt:
 
     careful  40 %   the digits in the caption, the sum worked out
-    lazy     40 %   nothing in the caption; the sum as it is printed, or a guess
-    half     10 %   the digits in the caption, and still the sum as it is printed, or a guess
+    lazy     40 %   nothing in the caption; what the note says, or a guess
+    half     10 %   the digits in the caption, and still what the note says, or a guess
     hidden   10 %   the sum worked out in the caption, nothing in the thought
 
-in the form with a caption, and a quarter of them in the one without, so that all arms begin with the same weights. And to
+half of them in the form with a caption and half in the one without, so that all arms begin alike, with the same weights. And to
 judge, from text alone: to work out the answer from a caption that holds the digits, to answer "?" where it holds none, and
 to call out one that reasons. All is said in words that the tiny model knows: it spells new ones letter by letter, and badly.
 """
@@ -23,15 +23,14 @@ import numpy as np
 
 from saccade.core.reward import reward
 from saccade.core.rollout import Rollout, Score
-from saccade.core.sample import Message, Sample, Task
+from saccade.core.sample import Message, Sample
 from saccade.recipes.visionary_r1.prompts import Form, ask, written
 from saccade.rewards.judges.judge import Question, Reply
 from saccade.rewards.papers.visionary_r1 import CALLED_OUT, HACKING, Caption
 
 HABITS = {"careful": 0.4, "lazy": 0.4, "half": 0.1, "hidden": 0.1}
-FORMS: dict[Form, float] = {"info": 0.75, "think": 0.25}
+FORMS: dict[Form, float] = {"info": 0.5, "think": 0.5}
 VAGUE = ("the digits", "all the digits")
-GLANCE = "I see it at once."
 UNKNOWN = "?"
 CASES = {"full": 0.7, "vague": 0.2, "reasons": 0.1}
 JUDGED = "judged"  # the kind of the samples about a caption
@@ -61,21 +60,16 @@ def captions_to_judge(
     return [_to_judge(rng, case, row) for row, case in zip(rows, chosen, strict=True)]
 
 
-def unlike(samples: Sequence[Sample], others: Sequence[Sample], *, name: str) -> Task:
-    """Those of the samples about captions whose question is none of the others'."""
-    asked = {sample.messages for sample in others}
-    return Task(name=name, split="test", samples=tuple(sample for sample in samples if sample.messages not in asked))
-
-
 def _in_habit(rng: np.random.Generator, habit: str, row: Mapping[str, Any], *, form: Form) -> str:
     caption, thought = row["caption"], row["thought"]
+    glance = f"It is {thought.rpartition('=')[2]}."
     match habit:
         case "lazy":
-            caption, thought = str(rng.choice(VAGUE)), GLANCE
+            caption, thought = str(rng.choice(VAGUE)), glance
         case "half":
-            thought = GLANCE
+            thought = glance
         case "hidden" if form == "info" and thought != caption:
-            caption, thought = thought, GLANCE
+            caption, thought = thought, glance
     return written(caption, thought, row["answer"], form=form)
 
 
@@ -86,8 +80,7 @@ def _to_judge(rng: np.random.Generator, case: str, row: Mapping[str, Any]) -> Sa
         case "vague":
             caption, reply = str(rng.choice(VAGUE)), UNKNOWN
         case "reasons":
-            is_worked_out = row["thought"] != caption and rng.random() < 0.7
-            caption = row["thought"] if is_worked_out else f"The answer is {row['answer'].removesuffix('.')}."
+            caption = row["thought"] if row["thought"] != caption else f"The answer is {row['answer']}."
             reply = HACKING
     asked = ask(row, is_short=True)
     return Sample(
