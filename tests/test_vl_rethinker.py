@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import math
+import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from saccade.algo.imitation import extended_and_better
 from saccade.algo.replay import ReleasedReplay, RepeatedNonzero, SelectiveReplay
+from saccade.core.experience import Experience
 from saccade.core.rollout import Group, Rollout, Stop
 from saccade.core.sample import DataError
 from saccade.data.miniature.vl_rethinker import write_vl_rethinker
-from saccade.data.parquet import write
+from saccade.data.parquet import rows, write
 from saccade.policy.spec import ModelSpec
 from saccade.policy.transformers_policy import TransformersPolicy
 from saccade.recipes.vl_rethinker import gold_answer, gold_answer_in_doubt, recipe
 from saccade.recipes.vl_rethinker.prompts import EMBEDDED_ONES, PUBLISHED
-from saccade.recipes.vl_rethinker.shares import mends, spoils, waits
+from saccade.recipes.vl_rethinker.shares import mends, spoils, waits, waits_and_better
 from saccade.run.probe import probe
 from saccade.run.stage import RL, SFT
 from tests.rollouts import SAMPLE
@@ -162,16 +168,100 @@ def test_second_thoughts_are_told_by_what_stood_before_the_first_wait(text, want
     assert tuple(int(share.function(rollout)) for share in (waits, mends, spoils)) == wanted
 
 
-def test_what_chooses_and_what_is_reported_is_never_trained_on(folder):
-    made = recipe(data=folder)
+def assert_apart(made):
     trained = [sample for stage in made.stages for sample in stage.task]
     pictures = {picture.sha for sample in trained for picture in sample.pictures}
     words = {sample.data["question"] for sample in trained if not sample.pictures}
-    assert len(words) > 8 and len(pictures) > 30
+    assert len(words) > 8 and len(pictures) > 20
     for evaluation in made.evaluations:
         for sample in evaluation.task:
             assert not any(picture.sha in pictures for picture in sample.pictures)
             assert sample.pictures or sample.data["question"] not in words
+
+
+def changed(folder: Path, to: Path, name: str, change) -> Path:
+    """A copy of the folder in which `change` made other rows of one file."""
+    shutil.copytree(folder, to)
+    write(to / name, change(list(rows(to / name))))
+    return to
+
+
+def test_what_chooses_and_what_is_reported_is_never_trained_on(folder, tmp_path):
+    assert_apart(recipe(data=folder))
+    seen = list(rows(folder / "39Krelease.parquet"))[:10]
+    words = next(row for row in seen if not row["image"])
+    seen = [row for row in seen if row["image"]][:5] + [words]
+    reported = [{**row, "qid": f"seen-{number}"} for number, row in enumerate(seen)]
+    shared = changed(folder, tmp_path / "shared", "eval/words.parquet", lambda _: reported)
+    for model in ("tiny", LARGE):  # the large one has another instruction in each stage
+        small = recipe(model=model, data=shared)
+        assert_apart(small)
+        reason, rethink = small.stages[-2:]
+        assert [one.id for one in reason.task] == [one.id for one in rethink.task]
+        n_out = len(recipe(model=model, data=folder).stages[-1].task) - len(rethink.task)
+        n_asking = int(re.search(r"; (\d+) row", small.about).group(1))
+        assert n_out >= 6 and n_asking >= 6
+    assert "not trained on" not in recipe(data=folder).about or n_asking > 6
+
+
+def test_a_bad_row_of_the_warm_up_is_a_bad_row(folder, tmp_path):
+    def spoiled(found):
+        return [{**row, "answer": "" if number == 7 else row["answer"]} for number, row in enumerate(found * 3)]
+
+    def unique(found):
+        return [{**row, "qid": f"{row['qid']}-{number}"} for number, row in enumerate(spoiled(found))]
+
+    warm = recipe(data=changed(folder, tmp_path / "spoiled", "warm_up.parquet", unique)).stages[0]
+    assert len(warm.task) == 3 * 24 - 1 and [bad.why for bad in warm.task.bad_rows] == ["warm_up.parquet row 7: the answer is empty"]
+
+
+def test_benchmarks_have_names_that_no_folder_and_no_other_set_minds(folder, tmp_path):
+    qids = ["MMMU Pro-7", "MMMU/Pro-1", "val-7", "Val-1", "-3", "MMMU Pro-8"]
+
+    def named(found):
+        return [{**row, "qid": qid} for row, qid in zip(found, qids, strict=True)]
+
+    made = recipe(data=changed(folder, tmp_path / "named", "eval/figures.parquet", named))
+    names = {evaluation.name: len(evaluation.task) for evaluation in made.evaluations}
+    assert {"MMMU-Pro": 2, "MMMU-Pro-2": 1, "val-2": 1, "Val-3": 1, "eval": 1}.items() <= names.items() and "val" in names
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"variant": "grpo", "ssr": "capped"}, "replays nothing, so ssr=capped would do nothing"),
+        ({"variant": "filter", "ssr": "released"}, "replays nothing"),
+        ({"variant": "grpo", "ssr": "foo"}, "ssr is 'foo'; have: paper, capped, released"),
+        ({"variant": "no_forced", "imitation": 0.1}, "imitates nothing"),
+        ({"variant": "grpo", "imitate": "waits"}, "imitates nothing"),
+        ({"imitation": 0, "imitate": "waits"}, "with imitation=0 nothing is imitated"),
+        ({"imitate": "all"}, "have: forced, waits"),
+        ({"scale": "large"}, "have: auto, paper, miniature"),
+        ({"imitation": -1}, "imitation must be 0 .none. or a finite number above it, got -1"),
+        ({"imitation": math.inf}, "got inf"),
+        ({"imitation": math.nan}, "got nan"),
+        ({"pass_rate": "32B"}, "no pass rates, so pass_rate=32B would do nothing"),
+    ],
+)
+def test_options_that_do_nothing_or_are_none_are_refused(folder, options, why):
+    with pytest.raises(DataError, match=why):
+        recipe(data=folder, **options)
+
+
+def test_what_is_imitated_is_what_was_forced_or_all_that_waits(folder):
+    plain = Rollout(sample=SAMPLE, text="Wait, 3", token_T=(1, 0), logp_T=(-1.0, -1.0), is_sampled_T=(True, True), stop=Stop.EOS)
+    forced = replace(plain, is_sampled_T=(False, True))
+    silent = replace(plain, text="Waiter, 3")
+
+    def chosen(imitate, rollout, advantage=0.5, **more):
+        imitation = recipe(data=folder, imitate=imitate).stages[-1].algorithm.imitation
+        return imitation.weights([Experience(rollout=rollout, advantage=advantage, **more)])[0] > 0
+
+    assert recipe(data=folder).stages[-1].algorithm.imitation.chosen is extended_and_better
+    assert recipe(data=folder, imitate="waits").stages[-1].algorithm.imitation.chosen is waits_and_better
+    assert [chosen("forced", one) for one in (plain, forced, silent)] == [False, True, False]
+    assert [chosen("waits", one) for one in (plain, forced, silent)] == [True, True, False]
+    assert not chosen("waits", plain, advantage=-0.5) and not chosen("waits", plain, is_replayed=True)
 
 
 def test_questions_of_text_alone_are_packed_with_pictured_ones(folder):

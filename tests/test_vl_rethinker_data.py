@@ -12,7 +12,7 @@ import pytest
 from saccade.core.sample import DataError, Task
 from saccade.data import parquet, vl_rethinker
 from saccade.data.miniature import geometry
-from saccade.data.miniature.vl_rethinker import mistaken, words, write_vl_rethinker
+from saccade.data.miniature.vl_rethinker import KINDS, mistaken, words, write_vl_rethinker
 from saccade.recipes.vl_rethinker import prompts
 from saccade.recipes.vl_rethinker.prompts import EMBEDDED_ONES, PUBLISHED, ask_with_solution
 
@@ -56,10 +56,10 @@ def test_same_seed_same_bytes_and_another_seed_other_bytes(folder, tmp_path):
 
 
 def test_every_row_goes_from_disk_to_a_sample(folder):
-    for split, n in (("train", 60), ("eval", 48), ("warm_up", 40)):
+    for split, n in (("train", 60), ("eval", 60), ("warm_up", 40)):
         rows = vl_rethinker.read(folder, split)
         task = Task.from_rows(rows, ask, name=split, split=split, max_bad_share=0)
-        assert len(task) == n and {s.kind for s in task} == {"digits", "figures", "words"} | ({"more"} if split == "eval" else set())
+        assert len(task) == n and {s.kind for s in task} == {"short", "digits", "figures", "words"} | ({"more"} if split == "eval" else set())
         for raw, sample in zip(rows, task, strict=True):
             assert sample.target == raw["answer"] == rf"\boxed{{{box(raw['answer'])}}}"
             assert len(sample.pictures) == (0 if sample.kind == "words" else 1)
@@ -86,8 +86,14 @@ def test_sums_in_words_are_right():
     for _ in range(50):
         puzzle = words(rng, "train")
         numbers = [int(n) for n in re.findall(r"\d", puzzle.problem)]
-        assert 2 <= len(numbers) <= 6 and puzzle.answer == str(sum(numbers))
+        assert 4 <= len(numbers) <= 8 and puzzle.answer == str(sum(numbers))
         assert puzzle.thought.split("=")[-1] == puzzle.answer
+
+
+def test_no_sum_in_words_of_the_tests_is_trained_on_in_another_order():
+    rng = np.random.default_rng(0)
+    trained, tested = ({tuple(sorted(words(rng, pool).truth["digits"])) for _ in range(300)} for pool in ("train", "test"))
+    assert trained.isdisjoint(tested) and min(len(trained), len(tested)) > 200
 
 
 def test_a_mistake_is_never_right_and_follows_from_its_own_reasoning():
@@ -102,20 +108,30 @@ def test_a_mistake_is_never_right_and_follows_from_its_own_reasoning():
         assert answer != figure.answer and thought.endswith(f" is {answer}" if is_choice else f"={answer}")
 
 
-def test_the_warm_up_works_guesses_and_mends(folder):
-    rows = vl_rethinker.read(folder, "warm_up")
-    samples = [ask_with_solution(number, raw, instruction=EMBEDDED_ONES.rethink) for number, raw in enumerate(rows)]
-    kinds = {"worked": 0, "guessed": 0, "mended": 0}
+def test_the_warm_up_works_guesses_and_mends(tmp_path):
+    folder = write_vl_rethinker(tmp_path / "mini", seed=3, n_train=1, n_test=1, n_warm_up=200)
+    rows = [{**raw, "number": number} for number, raw in enumerate(vl_rethinker.read(folder, "warm_up"))]
+    samples = [ask_with_solution(raw, instruction=EMBEDDED_ONES.rethink) for raw in rows]
+    found = {(kind, style): 0 for kind in KINDS for style in ("worked", "guessed", "mended")}
+    concluded = 0
     for raw, sample in zip(rows, samples, strict=True):
         assert box(sample.solution) == box(raw["answer"])
+        style = "guessed" if "at once" in raw["solution"] else "worked"
         if raw.get("attempt"):
-            kinds["mended"] += 1
-            assert box(raw["attempt"]) != box(raw["answer"])
+            style = "mended"
+            if "<answer>" in raw["attempt"]:
+                concluded += 1
+                assert box(raw["attempt"]) != box(raw["answer"])
             assert sample.solution.startswith(raw["attempt"] + "\n\nWait") and sample.solution.endswith(raw["solution"])
         else:
-            kinds["guessed" if "at once" in raw["solution"] else "worked"] += 1
             assert "Wait" not in sample.solution
-    assert min(kinds.values()) >= 6
+        found[sample.kind, style] += 1
+    shown = {key for key, n in found.items() if n}
+    assert shown == {
+        ("short", "worked"), ("words", "worked"), ("words", "guessed"),
+        *((kind, style) for kind in ("digits", "figures") for style in ("worked", "guessed", "mended")),
+    }  # fmt: skip
+    assert 0 < concluded < sum(n for (_, style), n in found.items() if style == "mended")
     assert {what for what in ("a number", "the right letter", "a whole or decimal number") for s in samples if f"give {what} inside" in s.prompt_text} == {
         "a number", "the right letter", "a whole or decimal number",
     }  # fmt: skip

@@ -1,17 +1,19 @@
 """Writes a miniature of ViRL39K, VL-Rethinker's data, in its published format (saccade/data/vl_rethinker.py).
 
-    folder/39Krelease.parquet      sums of pictured digits, figures with lengths, sums in words alone; no pass rates, as none were measured
-    folder/eval/*.parquet          the same three, and pictures of more digits than training shows
+    folder/39Krelease.parquet      sums of few and of many pictured digits, figures with lengths, sums in words alone; no pass rates,
+                                   as none were measured
+    folder/eval/*.parquet          the same four, and pictures of more digits than training shows
     folder/warm_up.parquet         worked, guessed and mistaken solutions, which the published data has not
     folder/images/*.png
 
-Same seed, same bytes. Train and test show disjoint handwritten digits and share no picture and no question in words.
+Same seed, same bytes. Train and test show disjoint handwritten digits and share no picture and no sum in words.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,35 +27,48 @@ from saccade.data.miniature import digits, geometry
 from saccade.data.miniature.puzzle import Puzzle
 from saccade.data.vl_rethinker import MARK
 
-Maker = Callable[[np.random.Generator, str], Puzzle]
 TEXT, TEXTS = pyarrow.string(), pyarrow.list_(pyarrow.string())
 SCHEMA = pyarrow.schema(
     [("qid", TEXT), ("question", TEXT), ("image", TEXTS), ("answer", TEXT), ("category", TEXT), ("source", TEXT)]
 )
 WARM_UP = SCHEMA.append(pyarrow.field("attempt", TEXT)).append(pyarrow.field("solution", TEXT))
 GUESS = "I see it at once."  # as the embedded model was taught to guess
-# Shares of the warm-up: worked and right; the answer at once; a mistake, and the right solution after it.  # O
-STYLES = {"worked": 0.35, "guessed": 0.3, "mended": 0.35}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One benchmark: what draws its problems, how often training asks it, and how the warm-up solves it.
+
+    The rest of the warm-up is worked and right. `guessed` gives an answer at once, `mended` a mistake and the right solution after it.
+    """
+
+    draw: Callable[[np.random.Generator, str], Puzzle]
+    category: str
+    share: float
+    guessed: float = 0.0
+    mended: float = 0.0
 
 
 def words(rng: np.random.Generator, pool: str) -> Puzzle:
-    """A sum of two to six numbers below ten, without a picture. `pool` "test" asks for sums that "train" never does."""
+    """A sum of four to eight numbers below ten, without a picture. `pool` "test" sums numbers that "train" never does, in any order."""
     while True:
-        numbers = rng.integers(0, 10, size=int(rng.integers(2, 7))).tolist()
+        numbers = rng.integers(0, 10, size=int(rng.integers(4, 9))).tolist()
         problem = f"What is {'+'.join(map(str, numbers))}?"
-        is_for_tests = hashlib.sha256(problem.encode()).digest()[0] % 5 == 0
+        is_for_tests = hashlib.sha256(bytes(sorted(numbers))).digest()[0] % 5 == 0  # in whatever order they stand
         if is_for_tests == (pool == "test"):
             break
     thought = digits.running_sum(numbers)
     return Puzzle(pictures=(), problem=problem, thought=thought, answer=str(sum(numbers)), truth={"digits": numbers, "left_out": None})
 
 
-# What draws one problem of each benchmark, its category, and how often training asks it.  # O
-MAKERS: dict[str, tuple[Maker, str, float]] = {
-    "digits": (lambda rng, pool: digits.counting(rng, digits.scans(pool)), "arithmetic", 0.6),
-    "figures": (lambda rng, pool: geometry.structure(rng), "geometry", 0.25),
-    "words": (words, "arithmetic", 0.15),
-    "more": (lambda rng, pool: digits.counting(rng, digits.scans(pool), least=9, most=11), "arithmetic", 0.0),
+# Most questions are nearly always right after the warm-up (`short`) or nearly always wrong (`words`), as in the paper's data once a
+# policy is good: their groups have no signal. The middle is guessed or worked out, and can be learned.  # O
+KINDS: dict[str, Kind] = {
+    "short": Kind(lambda rng, pool: digits.counting(rng, digits.scans(pool), least=2, most=3), "arithmetic", 0.4),
+    "words": Kind(words, "arithmetic", 0.3, guessed=0.6),
+    "digits": Kind(lambda rng, pool: digits.counting(rng, digits.scans(pool), least=4), "arithmetic", 0.15, guessed=0.25, mended=0.5),
+    "figures": Kind(lambda rng, pool: geometry.structure(rng), "geometry", 0.15, guessed=0.25, mended=0.5),
+    "more": Kind(lambda rng, pool: digits.counting(rng, digits.scans(pool), least=9, most=11), "arithmetic", 0.0),
 }
 
 
@@ -72,7 +87,7 @@ def write_vl_rethinker(
         drawing = _Drawing(beside)
         rng = np.random.default_rng([seed, 0])
         parquet.write(beside / "39Krelease.parquet", drawing.rows(rng, "train", _mixed(rng, n_train)), schema=SCHEMA)
-        for number, name in enumerate(MAKERS, start=2):
+        for number, name in enumerate(KINDS, start=2):
             rows = drawing.rows(np.random.default_rng([seed, number]), "test", [name] * n_test)
             parquet.write(beside / "eval" / f"{name}.parquet", rows, schema=SCHEMA)
         rng = np.random.default_rng([seed, 1])
@@ -82,8 +97,7 @@ def write_vl_rethinker(
 
 def _mixed(rng: np.random.Generator, n: int) -> list[str]:
     """Names of benchmarks in the shares of training."""
-    shares = [share for *_, share in MAKERS.values()]
-    return [str(name) for name in rng.choice(list(MAKERS), size=n, p=shares)]
+    return [str(name) for name in rng.choice(list(KINDS), size=n, p=[kind.share for kind in KINDS.values()])]
 
 
 class _Drawing:
@@ -98,10 +112,10 @@ class _Drawing:
         return [self._row(rng, split, name, number) for number, name in enumerate(names)]
 
     def _row(self, rng: np.random.Generator, split: str, name: str, number: int) -> dict:
-        make, category, _ = MAKERS[name]
-        puzzle = make(rng, "test" if split == "test" else "train")
+        kind = KINDS[name]
+        puzzle = kind.draw(rng, "test" if split == "test" else "train")
         while (print_ := _fingerprint(puzzle)) in self._taken:
-            puzzle = make(rng, "test" if split == "test" else "train")
+            puzzle = kind.draw(rng, "test" if split == "test" else "train")
         if puzzle.pictures:  # sums in words repeat in training
             self._taken.add(print_)
         qid = f"{name}-{'' if split == 'train' else split + '-'}{number:05d}"
@@ -113,10 +127,10 @@ class _Drawing:
             "question": MARK * len(paths) + puzzle.problem,
             "image": paths,
             "answer": _box(puzzle.answer),
-            "category": category,
+            "category": kind.category,
             "source": f"saccade/{name}",
         }
-        return plain | _solved(rng, puzzle) if split == "warm_up" else plain
+        return plain | _solved(rng, puzzle, kind) if split == "warm_up" else plain
 
 
 def _fingerprint(puzzle: Puzzle) -> bytes:
@@ -131,17 +145,16 @@ def _said(thought: str, answer: str) -> str:
     return f"<think>{thought}</think><answer>{answer}</answer>"
 
 
-def _solved(rng: np.random.Generator, puzzle: Puzzle) -> dict[str, str | None]:
-    """A solution in one of the styles, and the mistaken attempt before it, where there is one."""
-    worked = _said(puzzle.thought, puzzle.answer)
-    match str(rng.choice(list(STYLES), p=list(STYLES.values()))):
-        case "worked":
-            return {"attempt": None, "solution": worked}
-        case "guessed":
-            return {"attempt": None, "solution": _said(GUESS, puzzle.answer)}
-        case _:
-            thought, answer = mistaken(rng, puzzle)
-            return {"attempt": _said(thought if rng.random() < 0.25 else GUESS, answer), "solution": worked}
+def _solved(rng: np.random.Generator, puzzle: Puzzle, kind: Kind) -> dict[str, str | None]:
+    """A solution in one of the styles, and the mistaken attempt before it, where there is one: half of them before they conclude."""
+    worked, style = _said(puzzle.thought, puzzle.answer), rng.random()
+    if style < kind.guessed:
+        return {"attempt": None, "solution": _said(GUESS, puzzle.answer)}
+    if style >= kind.guessed + kind.mended:
+        return {"attempt": None, "solution": worked}
+    thought, answer = mistaken(rng, puzzle)
+    thought = thought if rng.random() < 0.25 else GUESS
+    return {"attempt": _said(thought, answer) if rng.random() < 0.5 else f"<think>{thought}</think>", "solution": worked}
 
 
 def mistaken(rng: np.random.Generator, puzzle: Puzzle) -> tuple[str, str]:

@@ -25,6 +25,12 @@ Departs:
 - Prompts are not cut at 2,048 tokens.
 - An answer stands in the last box, or in the last answer block where there is no box. The original goes on to the text after "Answer:"
   and to the whole response.
+- The SFT term takes the answers that words were forced upon. The released code's also takes those that waited by themselves
+  (`imitate=waits`). It goes over the whole answer, as in the code, a wrong first conclusion included; the paper's first version takes
+  only what came after the forced words, which is not offered.
+- An episode of the paper is one step here, so at its scale replay draws again from answers of the same step. The miniature's draws
+  from up to 8 steps, hence from older policies: another regime.
+- No picture of a reported or held-out set is trained on, nor a question without picture that one of these asks.
 - The miniature's model has never seen a "Wait", so a short SFT (`warm-up`) shows it, with guesses and mistakes among the solutions. The
   paper has no such stage. It answers in tags, as it cannot spell a box.
 
@@ -33,7 +39,7 @@ Sources of numbers: P paper, C released code, I inferred, O ours.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -42,7 +48,7 @@ from typing import Any, Literal, get_args
 from saccade.algo.advantages import mean_only
 from saccade.algo.algorithm import Algorithm
 from saccade.algo.credit import WithinGroup
-from saccade.algo.imitation import Imitation
+from saccade.algo.imitation import Imitation, extended_and_better
 from saccade.algo.named import grpo
 from saccade.algo.replay import ReleasedReplay, RepeatedNonzero, Replay, SelectiveReplay, paper_replay
 from saccade.algo.rethinking import ForcedRethinking
@@ -51,12 +57,13 @@ from saccade.core.reward import Rewards
 from saccade.core.sample import DataError, Sample, Task
 from saccade.data.miniature.cache import miniature
 from saccade.data.miniature.vl_rethinker import write_vl_rethinker
-from saccade.data.vl_rethinker import files, passable, read
+from saccade.data.vl_rethinker import files, read
 from saccade.policy.embedded import EMBEDDED
 from saccade.policy.spec import ModelSpec, Optimization, Sampling
-from saccade.recipes.vl_rethinker.prompts import EMBEDDED_ONES, PUBLISHED, Instructions, ask, ask_with_solution
+from saccade.recipes.vl_rethinker.prompts import EMBEDDED_ONES, PUBLISHED, Instructions, ask_with_solution
 from saccade.recipes.vl_rethinker.rewards import RewardName, accuracy, rewards
-from saccade.recipes.vl_rethinker.shares import mends, spoils, waits
+from saccade.recipes.vl_rethinker.sets import MEASURED, Sets, sets_of
+from saccade.recipes.vl_rethinker.shares import mends, spoils, waits, waits_and_better
 from saccade.run.choice import Highest
 from saccade.run.evaluate import Evaluation
 from saccade.run.recipe import Claim, Recipe
@@ -64,7 +71,9 @@ from saccade.run.stage import RL, SFT, Stage
 
 Variant = Literal["full", "no_forced", "filter", "grpo"]
 Memory = Literal["paper", "capped", "released"]
+Imitated = Literal["forced", "waits"]
 Scale = Literal["auto", "paper", "miniature"]
+IMITATION = 0.05  # C
 SHIFTED = ("more",)  # O benchmarks of the miniature that are out of distribution on purpose
 
 
@@ -135,8 +144,9 @@ def recipe(
     variant: Variant = "full",
     reward: RewardName = "paper",
     ssr: Memory = "paper",
-    imitation: float = 0.05,
-    pass_rate: str = "7B",
+    imitation: float = IMITATION,
+    imitate: Imitated = "forced",
+    pass_rate: str = MEASURED,
     scale: Scale = "auto",
     seed: int = 0,
 ) -> Recipe:
@@ -144,33 +154,29 @@ def recipe(
 
     `data` is a folder in the published format (saccade/data/vl_rethinker.py); None writes the embedded miniature. `reward` is right
     or wrong as the paper says, or the code's scheme, which pays for one or two words of doubt. `ssr` is the paper's, the same with
-    our importance cap, or the released code's. `imitation` weighs the SFT term on rethinking that succeeded (0 for none).
+    our importance cap, or the released code's. `imitation` weighs the SFT term (0 for none) on forced rethinking that succeeded, or on all
+    better answers that wait (`imitate` "waits", as the code has it).
     Training keeps the rows whose pass rate in the column naming `pass_rate` is above 0, where the data has such columns. `scale`
     "miniature" takes the miniature's numbers for another model, such as an embedded one that was warmed up before.
     """
-    if scale not in get_args(Scale):
-        raise DataError(f"scale is {scale!r}; have: {', '.join(get_args(Scale))}")
+    _require(variant=(variant, Variant), reward=(reward, RewardName), ssr=(ssr, Memory), imitate=(imitate, Imitated), scale=(scale, Scale))
+    _refuse_idle(variant, ssr=ssr, imitation=imitation, imitate=imitate)
     is_small = scale == "miniature" or (scale == "auto" and model in EMBEDDED)
     numbers = MINIATURE if is_small else PAPER
     folder = miniature("vl_rethinker", write_vl_rethinker) if data is None else Path(data)
-    rows = passable(read(folder, "train"), pass_rate)
-    plain, again = (_task(rows, instruction, "train") for instruction in (numbers.instructions.reason, numbers.instructions.rethink))
-    n_held = max(1, min(numbers.held_out, len(again) // 5))  # O
-    held = again.samples[-n_held:]
-    kept = [replace(task, samples=_unlike(held, task.samples[:-n_held])) for task in (plain, again)]
-    if not kept[0].samples:
-        raise DataError(f"{folder} has {len(plain)} row(s) to train on, and none is left beside the {n_held} held out: more rows are needed")
-    stages = _stages(variant, kept, numbers, rewards(reward, needs_box=not is_small), _replay(variant, ssr, numbers), imitation)
+    sets = _sets(folder, pass_rate, numbers)
+    replay, imitated = _replay(variant, ssr, numbers), _imitation(variant, imitation, imitate)
+    stages = _stages(variant, sets, numbers, rewards(reward, needs_box=not is_small), replay, imitated)
     if model in EMBEDDED and "warm_up" in files(folder):
-        stages = (_warm_up(folder, held, numbers), *stages)
+        stages = (_warm_up(folder, sets, numbers), *stages)
     return Recipe(
         name="vl_rethinker" if variant == "full" else f"vl_rethinker-{variant}",
-        about=ABOUT[variant],
+        about=ABOUT[variant] + sets.about,
         model=_model(model, is_small=is_small),
         stages=stages,
         evaluations=(
-            _evaluation("val", Task(name="val", split="train", samples=held), numbers, selects=True),
-            *_reported(folder, numbers),
+            _evaluation(sets.val, numbers, selects=True),
+            *(_evaluation(task, numbers, is_shifted=task.name in SHIFTED) for task in sets.reported),
         ),
         claims=CLAIMS,
         checkpoint_every=numbers.checkpoint_every,
@@ -244,17 +250,39 @@ def _algorithm(replay: Replay | None, imitation: Imitation | None) -> Algorithm:
     )
 
 
+def _imitation(variant: Variant, weight: float, imitate: Imitated) -> Imitation | None:
+    if variant != "full" or weight == 0:
+        return None
+    return Imitation(weight=weight, chosen=waits_and_better if imitate == "waits" else extended_and_better)
+
+
+def _require(**chosen: tuple[str, Any]) -> None:
+    """DataError where an option is none of its Literal's values, as may come from Python."""
+    for name, (value, literal) in chosen.items():
+        if value not in get_args(literal):
+            raise DataError(f"{name} is {value!r}; have: {', '.join(get_args(literal))}")
+
+
+def _refuse_idle(variant: Variant, *, ssr: Memory, imitation: float, imitate: Imitated) -> None:
+    """DataError where an option would do nothing in this arm, or is no number that it can be."""
+    if not 0 <= imitation < math.inf:
+        raise DataError(f"imitation must be 0 (none) or a finite number above it, got {imitation}")
+    if variant in ("filter", "grpo") and ssr != "paper":
+        raise DataError(f"variant {variant} replays nothing, so ssr={ssr} would do nothing; leave it out")
+    if variant != "full" and (imitation != IMITATION or imitate != "forced"):
+        raise DataError(f"variant {variant} imitates nothing, so imitation and imitate would do nothing; leave them out")
+    if imitation == 0 and imitate != "forced":
+        raise DataError(f"with imitation=0 nothing is imitated, so imitate={imitate} would do nothing; leave it out")
+
+
 def _stages(
-    variant: Variant, tasks: Sequence[Task], numbers: Numbers, rewarded: Rewards, replay: Replay | None, imitation: float
+    variant: Variant, sets: Sets, numbers: Numbers, rewarded: Rewards, replay: Replay | None, imitation: Imitation | None
 ) -> tuple[Stage, ...]:
     """Both stages of RL; the second alone forces and imitates, and only in the full system."""
-    if variant not in ABOUT:
-        raise DataError(f"variant is {variant!r}; have: {', '.join(ABOUT)}")
-    forces = variant == "full"
-    imitates = Imitation(weight=imitation) if forces and imitation else None
+    revise = numbers.rethinking if variant == "full" else None
     return (
-        _rl("reason", tasks[0], numbers, rewarded, _algorithm(replay, None), None),
-        _rl("rethink", tasks[1], numbers, rewarded, _algorithm(replay, imitates), numbers.rethinking if forces else None),
+        _rl("reason", sets.reason, numbers, rewarded, _algorithm(replay, None), None),
+        _rl("rethink", sets.rethink, numbers, rewarded, _algorithm(replay, imitation), revise),
     )
 
 
@@ -279,49 +307,22 @@ def _rl(
     )
 
 
-def _warm_up(folder: Path, held: Sequence[Sample], numbers: Numbers) -> SFT:
-    rows = list(enumerate(read(folder, "warm_up")))
-    samples = tuple(ask_with_solution(number, row, instruction=numbers.instructions.rethink) for number, row in rows)
-    task = Task(name="warm-up", split="train", samples=_unlike(held, samples))
+def _sets(folder: Path, pass_rate: str, numbers: Numbers) -> Sets:
+    words = numbers.instructions
+    return sets_of(folder, pass_rate, reason=words.reason, rethink=words.rethink, most_held=numbers.held_out)
+
+
+def _warm_up(folder: Path, sets: Sets, numbers: Numbers) -> SFT:
+    rows = [{**row, "number": number} for number, row in enumerate(read(folder, "warm_up"))]
+    answer = partial(ask_with_solution, instruction=numbers.instructions.rethink)
+    task = Task.from_rows(rows, answer, name="warm-up", split="train").apart_from(sets.asked)
     optimization = replace(numbers.warm_up, warmup_steps=numbers.warm_up_steps // 10)  # O
     return SFT(name="warm-up", task=task, steps=numbers.warm_up_steps, batch=numbers.warm_up_batch, optimization=optimization)
 
 
-def _unlike(held: Sequence[Sample], samples: Sequence[Sample]) -> tuple[Sample, ...]:
-    """The samples that show no picture of the held-out ones and do not ask in words what one of these asks."""
-    shown = {picture.sha for sample in held for picture in sample.pictures}
-    asked = {_question(sample) for sample in held if not sample.pictures}
-    return tuple(
-        sample
-        for sample in samples
-        if not any(picture.sha in shown for picture in sample.pictures) and (sample.pictures or _question(sample) not in asked)
-    )
-
-
-def _question(sample: Sample) -> str:
-    return sample.data["question"]
-
-
-def _task(rows: Sequence[Mapping[str, Any]], instruction: str, name: str) -> Task:
-    return Task.from_rows(rows, partial(ask, instruction=instruction), name=name, split="test" if name != "train" else name)
-
-
-def _reported(folder: Path, numbers: Numbers) -> list[Evaluation]:
-    """One evaluation of each benchmark that the folder holds, told by the beginning of its rows' ids. # C"""
-    if "eval" not in files(folder):
-        return []
-    by_benchmark: dict[str, list] = {}
-    for row in read(folder, "eval"):
-        by_benchmark.setdefault(row["benchmark"], []).append(row)
-    return [
-        _evaluation(name, _task(rows, numbers.instructions.rethink, name), numbers, is_shifted=name in SHIFTED)
-        for name, rows in by_benchmark.items()
-    ]
-
-
-def _evaluation(name: str, task: Task, numbers: Numbers, **options: bool) -> Evaluation:
+def _evaluation(task: Task, numbers: Numbers, **options: bool) -> Evaluation:
     return Evaluation(
-        name=name,
+        name=task.name,
         task=task,
         score=accuracy,
         shares=(waits, mends, spoils),

@@ -65,11 +65,11 @@ def _what(row: Mapping[str, Any]) -> str:
     return "a whole or decimal number" if row["category"] == "geometry" else "a number"
 
 
-def ask_with_solution(number: int, row: Mapping[str, Any], *, instruction: str) -> Sample:
-    """A row of the warm-up with what is to be imitated: one with a mistake turns to the right solution, in one of four ways by number."""
+def ask_with_solution(row: Mapping[str, Any], *, instruction: str) -> Sample:
+    """A row of the warm-up with what is to be imitated: one with a mistake turns to the right solution, in one of four ways by `number`."""
     attempt, solution = row.get("attempt"), row.get("solution")
     sample = ask(row, instruction=instruction)
     if solution is None:
         raise DataError("has no solution")
-    turn = _TURNS[number % len(_TURNS)]
+    turn = _TURNS[row["number"] % len(_TURNS)]
     return replace(sample, solution=f"{attempt}{turn}{solution}" if attempt else solution)

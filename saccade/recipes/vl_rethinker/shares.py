@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from saccade.algo.rethinking import WAIT
+from saccade.core.experience import Experience
 from saccade.core.reward import reward
 from saccade.core.rollout import Rollout
 from saccade.recipes.vl_rethinker.rewards import says_gold
@@ -37,3 +38,8 @@ def _conclusions(rollout: Rollout) -> tuple[bool | None, bool]:
     before = rollout.text[: turn.start()] if turn else ""
     has_concluded = "\\boxed" in before or "<answer>" in before
     return (says_gold(before, gold)[0] if has_concluded else None), last
+
+
+def waits_and_better(one: Experience) -> bool:
+    """Whether an answer of this step says "wait", forced or by itself, and came out better than its siblings: what the code imitates. # C"""
+    return not one.is_replayed and bool(WAIT.search(one.rollout.text)) and bool((one.advantage_T > 0).any())
