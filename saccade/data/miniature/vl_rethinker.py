@@ -37,7 +37,7 @@ GUESS = "I see it at once."  # as the embedded model was taught to guess
 
 @dataclass(frozen=True)
 class Kind:
-    """One benchmark: what draws its problems, how often training asks it, and how the warm-up solves it.
+    """One benchmark: what draws its problems, how often training and the warm-up ask it, and how the warm-up solves it.
 
     The rest of the warm-up is worked and right. `guessed` gives an answer at once, `mended` a mistake and the right solution after it.
     """
@@ -45,30 +45,31 @@ class Kind:
     draw: Callable[[np.random.Generator, str], Puzzle]
     category: str
     share: float
+    warm_share: float
     guessed: float = 0.0
     mended: float = 0.0
 
 
 def words(rng: np.random.Generator, pool: str) -> Puzzle:
-    """A sum of four to eight numbers below ten, without a picture. `pool` "test" sums numbers that "train" never does, in any order."""
+    """A sum of three to five numbers below a hundred, without a picture. `pool` "test" sums what "train" never does, in any order."""
     while True:
-        numbers = rng.integers(0, 10, size=int(rng.integers(4, 9))).tolist()
-        problem = f"What is {'+'.join(map(str, numbers))}?"
-        is_for_tests = hashlib.sha256(bytes(sorted(numbers))).digest()[0] % 5 == 0  # in whatever order they stand
+        numbers = rng.integers(0, 100, size=int(rng.integers(3, 6))).tolist()
+        is_for_tests = hashlib.sha256(bytes(sorted(numbers))).digest()[0] % 5 == 0
         if is_for_tests == (pool == "test"):
             break
-    thought = digits.running_sum(numbers)
-    return Puzzle(pictures=(), problem=problem, thought=thought, answer=str(sum(numbers)), truth={"digits": numbers, "left_out": None})
+    problem = f"What is {'+'.join(map(str, numbers))}?"
+    truth = {"digits": numbers, "left_out": None}
+    return Puzzle(pictures=(), problem=problem, thought=digits.running_sum(numbers), answer=str(sum(numbers)), truth=truth)
 
 
 # Most questions are nearly always right after the warm-up (`short`) or nearly always wrong (`words`), as in the paper's data once a
 # policy is good: their groups have no signal. The middle is guessed or worked out, and can be learned.  # O
 KINDS: dict[str, Kind] = {
-    "short": Kind(lambda rng, pool: digits.counting(rng, digits.scans(pool), least=2, most=3), "arithmetic", 0.4),
-    "words": Kind(words, "arithmetic", 0.3, guessed=0.6),
-    "digits": Kind(lambda rng, pool: digits.counting(rng, digits.scans(pool), least=4), "arithmetic", 0.15, guessed=0.25, mended=0.5),
-    "figures": Kind(lambda rng, pool: geometry.structure(rng), "geometry", 0.15, guessed=0.25, mended=0.5),
-    "more": Kind(lambda rng, pool: digits.counting(rng, digits.scans(pool), least=9, most=11), "arithmetic", 0.0),
+    "short": Kind(lambda rng, pool: digits.counting(rng, digits.scans(pool), most=4), "arithmetic", 0.4, 0.4),
+    "words": Kind(words, "arithmetic", 0.3, 0.05, guessed=1.0),
+    "digits": Kind(lambda rng, pool: digits.counting(rng, digits.scans(pool), least=5), "arithmetic", 0.15, 0.35, guessed=0.2, mended=0.5),
+    "figures": Kind(lambda rng, pool: geometry.structure(rng), "geometry", 0.15, 0.2, guessed=0.2, mended=0.5),
+    "more": Kind(lambda rng, pool: digits.counting(rng, digits.scans(pool), least=9, most=11), "arithmetic", 0.0, 0.0),
 }
 
 
@@ -86,18 +87,20 @@ def write_vl_rethinker(
         (beside / "eval").mkdir()
         drawing = _Drawing(beside)
         rng = np.random.default_rng([seed, 0])
-        parquet.write(beside / "39Krelease.parquet", drawing.rows(rng, "train", _mixed(rng, n_train)), schema=SCHEMA)
+        asked = _mixed(rng, n_train, [kind.share for kind in KINDS.values()])
+        parquet.write(beside / "39Krelease.parquet", drawing.rows(rng, "train", asked), schema=SCHEMA)
         for number, name in enumerate(KINDS, start=2):
             rows = drawing.rows(np.random.default_rng([seed, number]), "test", [name] * n_test)
             parquet.write(beside / "eval" / f"{name}.parquet", rows, schema=SCHEMA)
         rng = np.random.default_rng([seed, 1])
-        parquet.write(beside / "warm_up.parquet", drawing.rows(rng, "warm_up", _mixed(rng, n_warm_up)), schema=WARM_UP)
+        asked = _mixed(rng, n_warm_up, [kind.warm_share for kind in KINDS.values()])
+        parquet.write(beside / "warm_up.parquet", drawing.rows(rng, "warm_up", asked), schema=WARM_UP)
     return Path(folder)
 
 
-def _mixed(rng: np.random.Generator, n: int) -> list[str]:
-    """Names of benchmarks in the shares of training."""
-    return [str(name) for name in rng.choice(list(KINDS), size=n, p=[kind.share for kind in KINDS.values()])]
+def _mixed(rng: np.random.Generator, n: int, shares: list[float]) -> list[str]:
+    """Names of benchmarks in these shares."""
+    return [str(name) for name in rng.choice(list(KINDS), size=n, p=shares)]
 
 
 class _Drawing:
@@ -161,7 +164,7 @@ def mistaken(rng: np.random.Generator, puzzle: Puzzle) -> tuple[str, str]:
     """The reasoning and the answer of someone who misread one number: never the right answer."""
     truth = puzzle.truth
     if "digits" in truth:
-        numbers = _misread([number for number in truth["digits"] if number != truth["left_out"]], rng, range(10))
+        numbers = _misread([number for number in truth["digits"] if number != truth["left_out"]], rng, range(10 if puzzle.pictures else 100))
         return digits.running_sum(numbers), str(sum(numbers))
     lengths = _misread(list(truth["lengths"]), rng, range(2, 10))
     thought, value = geometry.work_out(truth["shape"], truth["asked"], lengths)

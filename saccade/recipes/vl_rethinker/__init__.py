@@ -96,9 +96,9 @@ class Numbers:
     attempts: int
     eval_temperature: float
     checkpoint_every: int
-    warm_up_steps: int = 100  # O of an embedded model only; the paper has no SFT
+    warm_up_steps: int = 200  # O of an embedded model only; the paper has no SFT
     warm_up_batch: int = 16  # O
-    warm_up: Optimization = Optimization(lr=5e-4, schedule="cosine", beta2=0.99)  # O
+    warm_up: Optimization = Optimization(lr=1e-3, schedule="cosine", beta2=0.99)  # O
 
 
 PAPER = Numbers(
