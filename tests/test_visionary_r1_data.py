@@ -74,8 +74,8 @@ def pixels(row) -> np.ndarray:
 
 
 def has_note(row) -> bool:
-    """Whether the paper of the lower right corner is yellow: little blue for its red. No other cell's is."""
-    blue, red = (np.median(pixels(row)[84:, 84:, channel]) for channel in (2, 0))
+    """Whether the lowest row of cells is yellow paper: little blue for its red."""
+    blue, red = (np.median(pixels(row)[84:, :, channel]) for channel in (2, 0))
     return blue < 0.6 * red
 
 
@@ -83,7 +83,7 @@ def test_the_note_is_there_where_it_should_be_and_right_or_wrong(folder):
     for name, wanted in (("easy", True), ("erased", True), ("misleading", True), ("plain", False)):
         for row in read(folder, name):
             assert has_note(row) == wanted
-            assert (pixels(row)[84:, :84] == 1).all()  # nothing else stands in the last row of cells
+            assert wanted or (pixels(row)[84:] == 1).all()
             if row["problem_type"] == "OCR" or not wanted:
                 assert row["cue"] == ""
             else:
@@ -100,9 +100,9 @@ def test_the_erased_set_is_the_easy_one_with_nothing_but_the_note(folder):
 
 
 def test_sums_are_digits_and_all_of_them_are_asked(folder):
-    drawn = [miniature._adding_up_to(np.random.default_rng(i), 4) for i in range(1500)]
+    drawn = [miniature._adding_up_to(np.random.default_rng(i), 4) for i in range(2400)]
     ways = {tuple(shown): drawn.count(shown) for shown in drawn}
-    assert len(ways) == 15 and all(sum(way) == 4 for way in ways) and min(ways.values()) > 60  # 15 ways, 100 each
+    assert len(ways) == 35 and all(sum(way) == 4 for way in ways) and min(ways.values()) > 40  # 35 ways, 69 each
     totals = [sum(map(int, row["caption"].split(", "))) for row in read(folder, "warmup")]
     assert set(totals) == set(range(1, 10))
 

@@ -5,8 +5,8 @@
     >>> sets(folder)
     {'plain': [...], 'train': [PosixPath('.../data/train-00000-of-00001.parquet')]}
     >>> next(read(folder, "train"))
-    {'id': 'train-00000', 'picture': Picture(...), 'problem': 'What is the sum of all the digits? Hint: 12.',
-     'answer': '12', 'problem_type': 'numerical'}
+    {'id': 'train-00000', 'picture': Picture(...), 'problem': 'What is the sum of all the digits?',
+     'answer': '7', 'problem_type': 'numerical'}
 
 The solution is wrapped in <answer> tags. Pictures under 28 pixels on a side are refused: the original drops them, as its
 model's processor cannot take them.

@@ -8,8 +8,8 @@
 All but the training rows have three columns more: the digits that the picture shows (`caption`), how the answer follows from
 them (`thought`), and the answer by the note (`cue`).
 
-Pictures show three handwritten digits whose sum is a digit, too. A question is easy when a yellow note in the lower right
-corner bears that sum, in handwriting: who copies it need not look at the others. In training nine in ten are, and every
+Pictures show four handwritten digits whose sum is a digit, too. A question is easy when a yellow note along the bottom
+bears that sum, written four times: who copies it need not look at the others. In training nine in ten are, and every
 note is right: that is the planted shortcut. Same seed, same bytes; training and tests share no picture and no scan of a digit.
 """
 
@@ -32,13 +32,13 @@ from saccade.data.parquet import write
 
 Cue = Literal["right", "absent", "wrong"]
 EASY_SHARE = 0.9  # O of training questions: the note is there, and right
-N_DIGITS = 3  # O
+N_DIGITS = 4  # O
 MOST = 9  # O the largest sum
 KINDS = {"numerical": 0.7, "multiple choice": 0.1, "OCR": 0.1, "free-form": 0.1}  # O
 LETTERS = "ABCD"
 HELD_OUT: dict[str, Cue] = {"easy": "right", "plain": "absent", "misleading": "wrong"}
 YELLOW = np.array((255, 235, 110), np.float32)
-NOTE = 15  # the cell of the note, the last in reading order
+NOTE = range(12, 16)  # the cells of the note, the last row
 
 
 def write_visionary_r1(
@@ -128,19 +128,19 @@ def _said(total: int, caption: str, options: list[int], kind: str) -> str:
 def _pictures(
     rng: np.random.Generator, pool: digits.Scans, shown: list[int], noted: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The digits in reading order in the upper three rows of cells, and in the corner the note; and the same without the digits."""
+    """The digits in reading order in the upper three rows of cells, and below the note; and the same without the digits."""
     cells = sorted(rng.choice(12, size=len(shown), replace=False).tolist())
     glyphs, places = [_scan(rng, pool, digit) for digit in shown], [_place(rng, cell) for cell in cells]
     if noted is not None:
-        glyphs.append(_scan(rng, pool, noted))
-        places.append(_place(rng, NOTE))
+        glyphs += [_scan(rng, pool, noted) for _ in NOTE]
+        places += [_place(rng, cell) for cell in NOTE]
     whole = digits._draw(rng, glyphs, places)
-    empty = np.broadcast_to(whole.reshape(-1, 3).max(axis=0), whole.shape)  # the paper is lighter than any ink
+    top = NOTE[0] // 4 * CELL
+    erased = np.empty_like(whole)
+    erased[:] = whole.reshape(-1, 3).max(axis=0)  # the paper is lighter than any ink
     if noted is not None:
-        corner = (slice(NOTE // 4 * CELL, None), slice(NOTE % 4 * CELL, None))
-        whole[corner] = (whole[corner] * (YELLOW / 255)).round()
-    erased = empty.copy()
-    erased[NOTE // 4 * CELL :] = whole[NOTE // 4 * CELL :]
+        whole[top:] = (whole[top:] * (YELLOW / 255)).round()
+    erased[top:] = whole[top:]
     return whole, erased
 
 
