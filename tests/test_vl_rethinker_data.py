@@ -12,7 +12,7 @@ import pytest
 from saccade.core.sample import DataError, Task
 from saccade.data import parquet, vl_rethinker
 from saccade.data.miniature import geometry
-from saccade.data.miniature.vl_rethinker import KINDS, mistaken, words, write_vl_rethinker
+from saccade.data.miniature.vl_rethinker import KINDS, figures, mistaken, words, write_vl_rethinker
 from saccade.recipes.vl_rethinker import prompts
 from saccade.recipes.vl_rethinker.prompts import EMBEDDED_ONES, PUBLISHED, ask_with_solution
 
@@ -94,6 +94,18 @@ def test_no_sum_in_words_of_the_tests_is_trained_on_in_another_order():
     rng = np.random.default_rng(0)
     trained, tested = ({tuple(sorted(words(rng, pool).truth["digits"])) for _ in range(300)} for pool in ("train", "test"))
     assert trained.isdisjoint(tested) and min(len(trained), len(tested)) > 200
+
+
+def test_no_figure_of_the_tests_is_trained_on_at_another_place():
+    rng = np.random.default_rng(0)
+
+    def drawn(pool):
+        truths = [figures(rng, pool).truth for _ in range(300)]
+        return {(truth["shape"], *sorted(truth["lengths"])) for truth in truths}
+
+    trained, tested = drawn("train"), drawn("test")
+    assert trained.isdisjoint(tested) and len(trained) > 50 and len(tested) > 15
+    assert len({shape for shape, *_ in tested}) == 4
 
 
 def test_a_mistake_is_never_right_and_follows_from_its_own_reasoning():

@@ -124,7 +124,7 @@ MINIATURE = Numbers(
     siblings=8,  # P
     updates=1,  # O
     epochs=3,  # P
-    max_steps=25,  # O each stage
+    max_steps=30,  # O each stage
     clear_every=8,  # O
     optimization=Optimization(lr=1e-4, schedule="cosine", floor=0.5, beta2=0.95),  # O the rate, C its course
     warmup_share=0.03,  # C
@@ -133,7 +133,7 @@ MINIATURE = Numbers(
     held_out=80,  # O
     attempts=2,  # O
     eval_temperature=1.0,  # O
-    checkpoint_every=25,  # O
+    checkpoint_every=30,  # O
 )
 
 
