@@ -8,7 +8,7 @@
 All but the training rows have three columns more: the digits that the picture shows (`caption`), how the answer follows from
 them (`thought`), and the answer by the note (`cue`).
 
-Pictures show four handwritten digits whose sum is a digit, too. A question is easy when a yellow note along the bottom
+Pictures show three handwritten digits whose sum is a digit, too. A question is easy when a yellow note along the bottom
 bears that sum, written four times: who copies it need not look at the others. In training nine in ten are, and every
 note is right: that is the planted shortcut. Same seed, same bytes; training and tests share no picture and no scan of a digit.
 """
@@ -32,7 +32,7 @@ from saccade.data.parquet import write
 
 Cue = Literal["right", "absent", "wrong"]
 EASY_SHARE = 0.9  # O of training questions: the note is there, and right
-N_DIGITS = 4  # O
+N_DIGITS = 3  # O
 MOST = 9  # O the largest sum
 KINDS = {"numerical": 0.7, "multiple choice": 0.1, "OCR": 0.1, "free-form": 0.1}  # O
 LETTERS = "ABCD"
@@ -42,7 +42,7 @@ NOTE = range(12, 16)  # the cells of the note, the last row
 
 
 def write_visionary_r1(
-    folder: Path | str, *, seed: int = 0, n_train: int = 512, n_warmup: int = 2840, n_judge: int = 1000, n_test: int = 100
+    folder: Path | str, *, seed: int = 0, n_train: int = 512, n_warmup: int = 4220, n_judge: int = 900, n_test: int = 100
 ) -> Path:
     """The folder, freshly written, with so many rows in each file. DataError if something is there already."""
     counts = {"train": n_train, "warmup": n_warmup, "judge": n_judge, **dict.fromkeys(HELD_OUT, n_test)}

@@ -111,13 +111,13 @@ MINIATURE = Numbers(
     epochs=1,  # C
     max_steps=24,  # O
     optimization=Optimization(lr=5e-5, beta2=0.99),  # O
-    sampling=Sampling(temperature=0.9, max_tokens=80),  # P temperature, O tokens
+    sampling=Sampling(temperature=0.9, max_tokens=64),  # P temperature, O tokens
     held_out=40,  # O
     attempts=1,  # O
-    eval_tokens=80,  # O
+    eval_tokens=64,  # O
     checkpoint_every=24,  # O
 )
-WARM_UP_STEPS = 120  # O
+WARM_UP_STEPS = 160  # O
 WARM_UP_BATCH = 32  # O
 WARM_UP = Optimization(lr=1e-3, schedule="cosine", warmup_steps=15, beta2=0.98)  # O
 
