@@ -33,7 +33,7 @@ from saccade.data.parquet import write
 Cue = Literal["right", "absent", "wrong"]
 EASY_SHARE = 0.9  # O of training questions: the note is there, and right
 N_DIGITS = 3  # O
-MOST = 9  # O the largest sum
+LEAST, MOST = 2, 9  # O the smallest and the largest sum
 KINDS = {"numerical": 0.7, "multiple choice": 0.1, "OCR": 0.1, "free-form": 0.1}  # O
 LETTERS = "ABCD"
 HELD_OUT: dict[str, Cue] = {"easy": "right", "plain": "absent", "misleading": "wrong"}
@@ -71,7 +71,7 @@ def _rows(rng: np.random.Generator, name: str, taken: set[bytes]) -> Iterator[tu
     while True:
         kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
         cue = HELD_OUT.get(name) or ("right" if rng.random() < EASY_SHARE else "absent")
-        shown = _adding_up_to(rng, int(rng.integers(1, MOST + 1)))
+        shown = _adding_up_to(rng, int(rng.integers(LEAST, MOST + 1)))
         question, told, noted = _question(rng, shown, kind=kind, cue=cue)
         whole, erased = _pictures(rng, pool, shown, noted)
         sha = hashlib.sha256(whole.tobytes()).digest()
