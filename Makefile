@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench tiny grounding clean
+.PHONY: demo test test-slow bench tiny grounding clean
 
 demo: $(VENV)/.installed
 	$(BIN)/saccade train reason_rft
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-slow: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m bench
