@@ -219,7 +219,7 @@ def test_tolerances():
 def test_the_only_number_of_a_phrase():
     right = dict.fromkeys(["There are 3 cubes.", "There are **3** cubes.", "\\boxed{3}", "3 (three)", "3, so 3"], 3)
     denied = ["not 3", "it cannot be 3", "isn't 3", "less than 3", "at least 3", "3 and a half"]
-    read = right | dict.fromkeys(["2 or 3", "[3]", "9**9", "none", *denied]) | {"it is minus 3": -3, "3 are not red": 3}
+    read = right | dict.fromkeys(["2 or 3", "[3]", "9**9", "(1) == 1 or True", "__x__ 1", "none", *denied]) | {"it is minus 3": -3, "3 are not red": 3}
     assert {text: only_quantity(text).value and only_quantity(text).value.value for text in read} == read
     assert is_close("there are 3", "3", read=only_quantity) == 1
 

@@ -20,7 +20,7 @@ from saccade.rewards.read.reading import Reading
 
 ROUNDING = 1e-9  # O relative; two ways of writing one number may differ by this much in binary
 
-_DATA = re.compile(r"[\[\]{}<>|]|[0-9]\*\*[0-9]")
+_DATA = re.compile(r"[\[\]{}<>|]|[0-9]\*\*[0-9]|==|__")
 _DENIED = re.compile(
     r"(?:not|never|except|(?:less|more|fewer|greater|other)\sthan|at\s(?:least|most)|n['’]t)"
     r"\s(?:be\s|equal\s(?:to\s)?|exactly\s)?[-+$]?\.?[0-9]|[0-9]\sand\s(?:a|one)\s(?:half|third|quarter)\b",
