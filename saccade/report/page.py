@@ -1,0 +1,93 @@
+"""The page as one HTML file: styles, scripts and data inlined, so that it opens from disk, by e-mail and without a network.
+
+The scripts in page/js are modules that import one another by name; `bundled` puts them in order and joins them into one
+inline script. A content security policy names the hashes of just these scripts, so nothing that a model wrote or a file was
+called can run, and no address outside the page can be reached.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import html
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).parent / "page"
+LIBRARIES = ("htm-preact.umd.js", "uPlot.iife.min.js")
+IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w-]+)\.js";\n', re.MULTILINE)
+EXPORT = re.compile(r"^export (?=(?:async )?function|class|const)", re.MULTILINE)
+
+
+def static_page(
+    runs: Sequence[Mapping[str, Any]], *, tokens: Sequence[Mapping[str, Any]], pictures: Mapping[str, str]
+) -> str:
+    """The file that `saccade view` writes.
+
+    `runs` are what `run_data.read_run` returns; `tokens` has one {group id: traces} per run; `pictures` maps a picture's
+    hash to base64 WebP.
+    """
+    data = [_blob(f"run-{n}", run) for n, run in enumerate(runs)]
+    data += [_blob(f"tokens-{n}", traces) for n, traces in enumerate(tokens)]
+    data.append(f'<script type="application/json" id="pictures">{_inert(pictures)}</script>')
+    return _page(title=" and ".join(run["name"] for run in runs), data="\n".join(data), connect="'none'")
+
+
+def live_page(title: str) -> str:
+    """The page as the live server sends it: no data, which it asks the server for."""
+    return _page(title=title, data='<script type="application/json" id="live">true</script>', connect="'self'")
+
+
+def bundled(main: str = "main", *, folder: Path = PAGE / "js") -> str:
+    """The modules that `main` needs, each after those it imports, as one script."""
+    done: dict[str, str] = {}
+
+    def add(name: str, path: tuple[str, ...] = ()) -> None:
+        if name in path:
+            raise ValueError(f"modules import one another in a circle: {' > '.join((*path, name))}")
+        if name in done:
+            return
+        text = (folder / f"{name}.js").read_text(encoding="utf-8")
+        for needed in IMPORT.findall(text):
+            add(needed, (*path, name))
+        done[name] = EXPORT.sub("", IMPORT.sub("", text)).strip()
+
+    add(main)
+    body = "\n\n".join(f"// {name}.js\n{text}" for name, text in done.items())
+    return f'(() => {{\n"use strict";\n{body}\n}})();'
+
+
+def _page(*, title: str, data: str, connect: str) -> str:
+    scripts = [*((PAGE / "vendor" / name).read_text(encoding="utf-8") for name in LIBRARIES), bundled()]
+    if bad := next((text for text in scripts if re.search(r"</script|<!--", text, re.IGNORECASE)), None):
+        raise ValueError(f"a script of the page holds </script or <!--, which would end it early: {bad[:60]!r}")
+    styles = [(PAGE / "vendor" / "uPlot.min.css"), *sorted((PAGE / "css").glob("*.css"))]
+    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts)
+    policy = (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob: 'self'; "
+        f"connect-src {connect}; base-uri 'none'; form-action 'none'"
+    )
+    parts = {
+        "policy": policy,
+        "title": html.escape(title),
+        "style": "\n".join(path.read_text(encoding="utf-8") for path in styles),
+        "data": data,
+        "scripts": "\n".join(f"<script>{text}</script>" for text in scripts),
+    }
+    template = (PAGE / "index.html").read_text(encoding="utf-8")
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
+
+
+def _blob(name: str, value: Any) -> str:
+    """JSON that the browser unpacks: base64 holds no character that could end the element."""
+    packed = gzip.compress(json.dumps(value, separators=(",", ":")).encode("ascii"), compresslevel=6, mtime=0)
+    return f'<script type="application/octet-stream" id="{name}">{base64.b64encode(packed).decode()}</script>'
+
+
+def _inert(value: Any) -> str:
+    """JSON within a script element: no < is left that could end it."""
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
