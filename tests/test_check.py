@@ -648,6 +648,20 @@ def test_bad_rows_are_listed_by_reason():
     assert [(f.rows, f.of) for f in findings if f.kind == "rows"] == [(("a", "b"), 9), (("c",), 9)]
 
 
+def test_what_is_left_out_of_training_is_a_note():
+    whole = recipe_of(TRAIN, HELD_OUT)
+    (rl,) = whole.stages
+    rest = replace(rl.task, samples=(*TRAIN, replace(HELD_OUT[0], id="shown"), replace(HELD_OUT[2], id="too"))).apart_from(HELD_OUT)
+    checked = check(replace(whole, stages=(replace(rl, task=rest), replace(rl, name="more", task=rest))))
+    (note,) = [finding for finding in checked.findings if finding.kind == "apart"]
+    why = "held-out or test sets show their pictures, or ask the same without any"
+    assert checked.is_sound and (note.level, note.rows) == ("note", ("shown", "too"))
+    assert note.what == f"2 training samples are left out: {why}; 6 are left"
+    out = io.StringIO()
+    print_checked(checked, seconds=1, out=out)
+    assert f"{note.what} (such as shown)" in " ".join(out.getvalue().split())
+
+
 def from_rows(rows: Sequence[dict], name: str, **options) -> Task:
     return Task.from_rows(rows, lambda row: sample(row["i"], picture=None if row["i"] % 2 else scene_picture(row["i"])), name=name, **options)
 
@@ -788,7 +802,8 @@ def test_the_command_says_not_sound_and_names_the_rows(spoilt):
     assert done.returncode == 1, done.stderr
     assert "reason_rft-rft_zero is NOT sound: 1 error " in done.stdout
     assert "3 of 7: clevr-math-00000, clevr-math-00001, clevr-math-00002" in done.stdout
-    assert "clevr-math-00004" not in done.stdout  # the recipe trains on no picture of a test set
+    # The recipe trains on no picture of a test set.
+    assert "note     1 training sample is left out:" in done.stdout and done.stdout.count("clevr-math-00004") == 1
 
 
 def test_the_command_names_all_bad_pictures_and_writes_the_findings(tmp_path, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import replace
 
 import numpy as np
 import PIL.Image
@@ -12,7 +13,7 @@ import pytest
 from saccade.core.picture import Box, Frame, Picture, PictureError, Point
 from saccade.core.reward import RewardError, as_score, reward, weighted
 from saccade.core.rollout import Group, Rollout, Score, Stop, section
-from saccade.core.sample import DataError, Message, Sample, Task
+from saccade.core.sample import DataError, Message, Sample, Task, left_out_of, said_of_left_out
 
 
 def picture(width: int = 200, height: int = 100, color: str = "white") -> Picture:
@@ -148,12 +149,28 @@ def test_what_is_held_out_shares_no_picture_and_no_bare_question_with_what_is_tr
     rest, held = task.hold_out(2)
     assert ([s.id for s in rest], [s.id for s in held], rest.name, held.name) == (["b", "e"], ["f", "g"], "t", "val")
     assert [s.id for s in task.apart_from([samples[4]])] == ["a", "b", "c", "d", "f", "g"]
+    assert (rest.left_out, held.left_out, task.left_out) == (("a", "c", "d"), (), ())
     for n in (0, 7):
         with pytest.raises(DataError, match=f"t has 7 samples, so 1 to 6 can be held out, got {n}"):
             task.hold_out(n)
     alike = Task(name="t", split="train", samples=(samples[0], samples[5]))
     with pytest.raises(DataError, match="t: every sample shows a picture of the 1 that are held out, so nothing is left to train on"):
         alike.hold_out(1)
+
+
+def test_what_is_left_out_is_kept_by_slices_and_told_once_however_many_tasks_lack_it():
+    colors = [Picture.of(PIL.Image.new("RGB", (4, 4), (10 * i, 0, 0))) for i in range(6)]
+    samples = tuple(Sample(id=str(i), messages=(Message("user", (p, "?")),), target="") for i, p in enumerate(colors))
+    task = Task(name="t", split="train", samples=(*samples, replace(samples[5], id="again")))
+    first = task.apart_from([samples[1]]).apart_from([samples[3]])
+    second, _ = first.hold_out(1)  # "5" shows the picture of "again"
+    assert (first.left_out, second.left_out) == (("1", "3"), ("1", "3", "5"))
+    few = replace(second, samples=second.samples[:2])
+    assert left_out_of([few, first]) == ("1", "3", "5")
+    why = "held-out or test sets show their pictures, or ask the same without any"
+    assert said_of_left_out([few, second]) == f"3 training samples are left out: {why}; 3 are left"
+    assert said_of_left_out([task.apart_from([samples[0]])]) == f"1 training sample is left out: {why}; 6 are left"
+    assert said_of_left_out([task]) == ""
 
 
 def test_other_pictures_take_the_places_of_a_samples_own():

@@ -167,7 +167,7 @@ def test_no_screen_of_any_test_set_is_trained_on(data, tmp_path):
     shown = {picture.sha for e in made.evaluations for sample in e.task for picture in sample.pictures}
     train = made.stages[0].task
     assert not any(sample.pictures[0].sha in shown for sample in train) and 100 < len(train) <= 113
-    assert made.about.endswith(f"; {120 - len(train)} training rows are left out, as test sets show their screens")
+    assert len(train.left_out) == 120 - len(train)
     parquet.write(tmp_path / "train.parquet", rows[:5])
     with pytest.raises(DataError, match="every training row shows a screen of a test set"):
         recipe(model="tiny", data=tmp_path)
@@ -180,6 +180,7 @@ def test_rows_are_held_back_where_there_is_no_test_file(data, tmp_path):
     val, train = made.evaluations[0].task, made.stages[0].task
     shown = {sample.pictures[0].sha for sample in val}
     assert len(val) == 24 and not any(sample.pictures[0].sha in shown for sample in train)
+    assert len(train) + len(train.left_out) + len(val) == 120
 
 
 def test_the_figures_are_over_the_steps_that_they_apply_to(data):

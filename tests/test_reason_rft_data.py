@@ -15,6 +15,7 @@ from saccade.core.sample import DataError, Task
 from saccade.data import reason_rft
 from saccade.data.miniature import digits, geometry, solids
 from saccade.data.miniature.write import write_reason_rft
+from saccade.recipes.reason_rft import recipe
 from saccade.recipes.reason_rft.prompts import FUNCTIONS, ask
 
 
@@ -315,6 +316,19 @@ def test_a_missing_or_torn_picture_is_a_bad_row_with_its_name(folder, tmp_path):
     task = Task.from_rows(rows, ask, name="counting", split="train", max_bad_share=0.1)
     assert [row.id for row in task.bad_rows] == ["clevr-math-00001", "clevr-math-00002"]
     assert "does not exist" in task.bad_rows[0].why and "cannot be decoded" in task.bad_rows[1].why
+
+
+def test_what_a_test_set_or_any_task_holds_out_is_left_out_of_both_stages(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    counting, structure = (reason_rft.read(copy, task, "train") for task in ("counting", "structure"))
+    reported = reason_rft.read(copy, "counting", "id")
+    for shows, shown in ((counting[1], reported[0]), (structure[0], counting[-1])):  # the last rows choose the checkpoint
+        shutil.copy(shown["image"][0], shows["image"][0])
+    made = recipe(data=copy)
+    assert [stage.task.left_out for stage in made.stages] == [(counting[1]["id"], structure[0]["id"])] * 2
+    held = {picture.sha for e in made.evaluations for sample in e.task for picture in sample.pictures}
+    assert not held & {picture.sha for stage in made.stages for sample in stage.task for picture in sample.pictures}
+    assert {stage.task.left_out for stage in recipe(data=folder).stages} == {()}
 
 
 def test_ask_refuses_rows_that_make_no_sense(folder):

@@ -264,6 +264,22 @@ def test_a_resumed_run_still_says_which_rows_are_bad(tmp_path):
     assert any("odd-7: has no picture" in warning for warning in summary["warnings"])
 
 
+def test_what_is_left_out_of_training_is_said_once_in_every_leg_and_is_no_warning(tmp_path, capsys):
+    recipe = micro(task="counting")
+    stages = tuple(replace(stage, task=replace(stage.task, left_out=("a", "b"))) for stage in recipe.stages)
+    recipe = replace(recipe, stages=stages)
+    n_left = len({sample.id for stage in stages for sample in stage.task})
+    summary = run(recipe, tmp_path / "run")
+    said = capsys.readouterr().err
+    (tmp_path / "run" / "summary.json").unlink()
+    with RunFolder.resume(tmp_path / "run") as folder:
+        train(recipe, folder, is_resumed=True)
+    why = "held-out or test sets show their pictures, or ask the same without any"
+    for err in (said, capsys.readouterr().err):
+        assert " ".join(err.split()).count(f"2 training samples are left out: {why}; {n_left} are left") == 1
+    assert summary["left_out"] == 2 and not any("left out" in warning for warning in summary["warnings"])
+
+
 def test_settings_that_json_cannot_hold_stop_no_run(tmp_path):
     from saccade.algo.corrections import Rejected
     from saccade.algo.named import grpo

@@ -119,12 +119,16 @@ def refusals_collected() -> Iterator[list[Refusal]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """Samples with a name and a split; rows that could not be read stay beside them, named."""
+    """Samples with a name and a split; rows that could not be read stay beside them, named.
+
+    `left_out` are the ids of samples that `apart_from` and `hold_out` took out. A slice of the task, by `replace`, still knows them.
+    """
 
     name: str
     split: str
     samples: Sequence[Sample]
     bad_rows: tuple[BadRow, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Task({self.name!r}, {self.split!r}, {len(self.samples)} samples)"
@@ -136,8 +140,23 @@ class Task:
         return iter(self.samples)
 
     def apart_from(self, held: Iterable[Sample]) -> Task:
-        """The task without samples that show a picture of the `held` ones, or that ask without any picture what one of them asks."""
-        return replace(self, samples=apart(self.samples, held))
+        """The task without samples that show a picture of the `held` ones, or that ask without any picture what one of them asks.
+
+        Those are `left_out`; `saccade train` and `saccade check` say how many they are.
+        """
+        held = list(held)
+        shown = {picture.sha for sample in held for picture in sample.pictures}
+        asked = {sample.prompt_text for sample in held if not sample.pictures}
+
+        def is_apart(sample: Sample) -> bool:
+            if sample.pictures:
+                return all(picture.sha not in shown for picture in sample.pictures)
+            return sample.prompt_text not in asked
+
+        kept, out = [], []
+        for sample in self.samples:
+            (kept if is_apart(sample) else out).append(sample)
+        return replace(self, samples=tuple(kept), left_out=(*self.left_out, *(sample.id for sample in out)))
 
     def hold_out(self, n: int) -> tuple[Task, Task]:
         """What is left to train on, and the last `n` samples as the task "val": no picture is in both. Bad rows stay with the first.
@@ -191,15 +210,22 @@ class Task:
         return cls(name=name, split=split, samples=tuple(samples), bad_rows=tuple(bad))
 
 
-def apart(samples: Iterable[Sample], held: Iterable[Sample]) -> tuple[Sample, ...]:
-    """The samples that show no picture of the `held` ones and do not ask, without any picture, what one of them asks."""
-    held = list(held)
-    shown = {picture.sha for sample in held for picture in sample.pictures}
-    asked = {sample.prompt_text for sample in held if not sample.pictures}
+def left_out_of(tasks: Iterable[Task]) -> tuple[str, ...]:
+    """Ids of what was left out of tasks that are trained on, each once though several tasks lack it."""
+    return tuple(dict.fromkeys(name for task in tasks for name in task.left_out))
 
-    def is_apart(sample: Sample) -> bool:
-        if sample.pictures:
-            return all(picture.sha not in shown for picture in sample.pictures)
-        return sample.prompt_text not in asked
 
-    return tuple(filter(is_apart, samples))
+def said_of_left_out(tasks: Sequence[Task]) -> str:
+    """The same as a sentence: how many, why, and how many are left; empty where nothing was left out.
+
+    >>> said_of_left_out([rest])
+    '12 training samples are left out: held-out or test sets show their pictures, or ask the same without any; 3,000 are left'
+    """
+    n_out, n_left = len(left_out_of(tasks)), len({sample.id for task in tasks for sample in task})
+    if not n_out:
+        return ""
+    many = "s are" if n_out > 1 else " is"
+    return (
+        f"{n_out:,} training sample{many} left out: held-out or test sets show their pictures, or ask the same without any; "
+        f"{n_left:,} are left"
+    )

@@ -24,7 +24,7 @@ Departs:
   reported of. The original keeps the last three.
 - Rows of the format bring no thoughts, so the SFT arm imitates bare answers: as many rows, in as many optimizer steps, as the RL arm
   asks. What the paper's SFT did is not told.
-- Training rows whose screens a test set shows are left out, and `about` says how many.
+- Training rows whose screens a test set shows are left out, and a run says how many.
 - Rows that ask to type, select or scroll without saying what are bad rows: no answer to them could be judged.
 
 Sources of numbers: P paper, C released code, L default of the library that the code ran (EasyR1), I inferred, O ours.
@@ -144,19 +144,16 @@ def recipe(
     tasks = {name: Task.from_rows(rows, ask, name=name, split=name) for name, rows in sets.items()}
     if "train" not in tasks:
         raise DataError(f"{data} has no train.parquet; it has: {', '.join(tasks)}")
-    rows = tasks.pop("train")
-    train = rows.apart_from(sample for task in tasks.values() for sample in task)
+    train = tasks.pop("train").apart_from(sample for task in tasks.values() for sample in task)
     if not len(train):
         raise DataError("every training row shows a screen of a test set; leave the benchmark out, or train on other rows")
-    left_out = len(rows) - len(train)
     watched = tasks.pop("test", None)
     if watched is None:
         train, watched = train.hold_out(min(numbers.held_out, max(1, len(train) // 5)))
     reported = [_evaluation(_plain(name), task, numbers, as_released, is_shifted=name.startswith(SHIFTED)) for name, task in tasks.items()]
-    note = f"; {left_out} training rows are left out, as test sets show their screens" if left_out else ""
     return Recipe(
         name="gui_r1" if variant == "rl" else f"gui_r1-{variant}",
-        about=ABOUT[variant] + note,
+        about=ABOUT[variant],
         model=_model(model),
         stages=(_stage(variant, train, numbers, _rewards(accuracy_weight, as_released)),),
         evaluations=(_evaluation(WATCHED, watched, numbers, as_released, selects=True, blanks=True), *reported),

@@ -35,7 +35,7 @@ from typing import Literal
 from saccade.algo.named import grpo
 from saccade.core.reward import Rewards, reward, weighted
 from saccade.core.rollout import Rollout
-from saccade.core.sample import DataError, Sample, Task, apart
+from saccade.core.sample import DataError, Sample, Task, left_out_of
 from saccade.data.miniature.cache import miniature
 from saccade.data.miniature.write import write_reason_rft
 from saccade.data.reason_rft import files, read
@@ -158,13 +158,16 @@ def recipe(
     reported = _reported(folder, tasks, numbers)
     asked = [sample for evaluation in reported for sample in evaluation.task]
     # CLEVR asks several questions of one picture: nothing held out is seen in training.
-    train = {name: list(apart(samples[: -kept_back[name]], [*held[name], *asked])) for name, samples in rows.items()}
+    unseen = [*asked, *(sample for samples in held.values() for sample in samples)]
+    left = {name: replace(task_, samples=rows[name][: -kept_back[name]]).apart_from(unseen) for name, task_ in read_in.items()}
+    train = {name: list(task_) for name, task_ in left.items()}
+    left_out = left_out_of(left.values())
     return Recipe(
         name="reason_rft" if variant == "reason_rft" else f"reason_rft-{variant}",
         about=ABOUT[variant],
         model=_model(model, lora),
         stages=tuple(
-            replace(stage, task=replace(stage.task, bad_rows=bad_rows))
+            replace(stage, task=replace(stage.task, bad_rows=bad_rows, left_out=left_out))
             for stage in _stages(variant, train, numbers, _rewards(spatial, terms))
         ),
         evaluations=(_evaluation("val", _mixed(held, "val"), numbers, selects=True, blanks=True), *reported),

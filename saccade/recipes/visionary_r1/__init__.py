@@ -43,7 +43,7 @@ from saccade.algo.named import Beta, grpo
 from saccade.algo.schedules import Cosine, Linear
 from saccade.core.reward import Rewards, reward, weighted
 from saccade.core.rollout import Rollout
-from saccade.core.sample import DataError, Sample, Task, apart
+from saccade.core.sample import DataError, Sample, Task
 from saccade.data.miniature.cache import miniature
 from saccade.data.miniature.visionary_r1 import write_visionary_r1
 from saccade.data.visionary_r1 import read, sets
@@ -244,7 +244,7 @@ def _warm_up(folder: Path, held: Sequence[Sample], seed: int) -> tuple[Stage, ..
     """What the embedded model is shown first, apart from all that is measured. # O"""
     shown = warm_up.habits(_comparable(folder, "warmup"), seed=seed)
     asked = warm_up.captions_to_judge(_comparable(folder, "judge"), seed=seed)
-    task = Task(name="warm-up", split="train", samples=apart((*shown, *asked), held))
+    task = Task(name="warm-up", split="train", samples=(*shown, *asked)).apart_from(held)
     return (SFT(task=task, steps=WARM_UP_STEPS, batch=WARM_UP_BATCH, optimization=WARM_UP),)
 
 

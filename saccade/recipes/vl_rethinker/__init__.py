@@ -171,7 +171,7 @@ def recipe(
         stages = (_warm_up(folder, sets, numbers), *stages)
     return Recipe(
         name="vl_rethinker" if variant == "full" else f"vl_rethinker-{variant}",
-        about=ABOUT[variant] + sets.about,
+        about=ABOUT[variant],
         model=_model(model, is_small=is_small),
         stages=stages,
         evaluations=(

@@ -28,7 +28,6 @@ class Sets:
     rethink: Task
     val: Task
     reported: tuple[Task, ...]
-    about: str
 
     @property
     def asked(self) -> list[Sample]:
@@ -54,13 +53,11 @@ def sets_of(folder: Path, pass_rate: str, *, reason: str, rethink: str, most_hel
             "more rows are needed"
         )
     ids = {sample.id for sample in apart}  # by id, as the instruction of the first stage may be another
-    n_out = len(left) - len(apart)
     return Sets(
-        reason=replace(plain, samples=tuple(sample for sample in plain if sample.id in ids)),
+        reason=replace(plain, samples=tuple(sample for sample in plain if sample.id in ids), left_out=apart.left_out),
         rethink=apart,
         val=val,
         reported=reported,
-        about=f"; {n_out} row(s) not trained on, as a held-out or reported set shows their picture or asks the same" if n_out else "",
     )
 
 

@@ -43,7 +43,7 @@ from typing import Any, Literal, get_args
 from saccade.algo.named import grpo_vlm_r1
 from saccade.core.picture import Frame
 from saccade.core.reward import Reward, Rewards, weighted
-from saccade.core.sample import DataError, Task
+from saccade.core.sample import DataError, Task, left_out_of
 from saccade.data.miniature.cache import miniature
 from saccade.data.miniature.vlm_r1 import write_vlm_r1
 from saccade.policy.embedded import EMBEDDED
@@ -265,12 +265,13 @@ def _model(path: str, rank: int, numbers: Numbers) -> ModelSpec:
 def _rl(train: Mapping[str, Task], numbers: Numbers, rewards: Rewards, *, lora: int) -> RL:
     samples = tuple(sample for task in train.values() for sample in task)
     bad_rows = tuple(bad for task in train.values() for bad in task.bad_rows)
+    task = Task(name="train", split="train", samples=samples, bad_rows=bad_rows, left_out=left_out_of(train.values()))
     is_text = set(train) == {"text"}
     prompts = numbers.text_prompts if is_text else numbers.prompts
     most = numbers.text_steps if is_text else numbers.max_steps
     steps = max(1, round(len(samples) * numbers.epochs / prompts))
     return RL(
-        task=Task(name="train", split="train", samples=samples, bad_rows=bad_rows),
+        task=task,
         rewards=rewards,
         algorithm=grpo_vlm_r1(beta=numbers.ovd_beta if set(train) == {"ovd"} else numbers.beta),
         steps=min(steps, most or steps),

@@ -3,7 +3,7 @@
     >>> published(sources("rec_train.jsonl:rec_test.jsonl", folders="."), detection=None)
     >>> native("bccd", method="odLength", most_boxes=10, seed=0)         # VOC, COCO, YOLO, DeepPCB
 
-No picture of a test set is trained on, whatever the files hold; `about` says how many rows that took out of training.
+No picture of a test set is trained on, whatever the files hold; a run says how many rows that took out of training.
 """
 
 from __future__ import annotations
@@ -51,14 +51,12 @@ class Sets:
     about: str = ""
 
     def apart(self) -> Sets:
-        """The sets without training samples that show a picture of a test set, told in `about`. DataError if none is left."""
+        """The sets without training samples that show a picture of a test set. DataError if none is left."""
         held = [sample for test in self.tests for sample in test.task]
         train = {kind: task.apart_from(held) for kind, task in self.train.items()}
-        dropped = sum(len(task) for task in self.train.values()) - sum(len(task) for task in train.values())
         if not all(len(task) for task in train.values()):
             raise DataError("every training row shows a picture of a test set; leave that set out, or train on other rows")
-        said = f"{dropped} training rows that show a picture of a test set are left out" if dropped else ""
-        return replace(self, train=train, about="; ".join(filter(None, (self.about, said))))
+        return replace(self, train=train)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +141,7 @@ def native(folder: Path | str, *, method: str, most_boxes: int, seed: int) -> Se
     about = f"{len(names)} labels, {len(sets.train['ovd'])} pictures to train on, {len(test)} held out; "
     about += f"{n_asked} of {n_boxes} boxes asked for, as labels with more than {most_boxes} in a picture are not"
     about += f"; {n_unsure} difficult ones and crowds are no target" if n_unsure else ""
-    return replace(sets, about="; ".join(filter(None, (about, sets.about))))
+    return replace(sets, about=about)
 
 
 def held_back(train: Mapping[str, Task], most: int) -> tuple[dict[str, Task], dict[str, Task]]:

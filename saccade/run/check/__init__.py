@@ -11,7 +11,7 @@ What it asks is in `golds.py` (right answers), `probes.py` (wrong ones), `trying
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from saccade.run.check.findings import Checked, Finding, Level, Part
 from saccade.run.check.golds import answered, gold_texts
 from saccade.run.check.pictures import picture_part, unopened
 from saccade.run.check.rewards import reward_findings
-from saccade.run.check.rows import Told, of_bad_rows, of_no_rows, of_refusals
+from saccade.run.check.rows import Told, of_bad_rows, of_left_out, of_no_rows, of_refusals
 from saccade.run.check.tokens import Reads, token_part
 from saccade.run.recipe import Recipe
 from saccade.run.seeds import derive
@@ -63,7 +63,9 @@ def check(
         reads[one.name] = read
     say("pictures")
     train = _distinct([sample for one in sets if one.is_stage for sample in one.samples])
-    parts.append(picture_part(train, {one.name: one.samples for one in sets if not one.is_stage}))
+    pictures = picture_part(train, {one.name: one.samples for one in sets if not one.is_stage})
+    left_out = of_left_out([stage.task for stage in recipe.stages])
+    parts.append(replace(pictures, findings=(*pictures.findings, *left_out)))
     say("tokens")
     parts.append(token_part(recipe.model, reads, seed=recipe.seed))
     return Checked(recipe=recipe.name, parts=tuple(parts))

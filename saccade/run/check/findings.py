@@ -19,8 +19,8 @@ class Finding:
     """One thing that was found.
 
     `kind` is a word to select by: gold, unreadable, unreachable, above, constant, hacked, raises, random, slow, unchecked, targets, rows,
-    unopened, small, large, shape, content, leak, near, repeated, tokens, model (docs/check.md). `rows` are the ids of all rows that
-    it is about (for pairs "train-id = held-out id"), `of` how many were looked at, 0 where that says nothing. `whys` are the
+    apart, unopened, small, large, shape, content, leak, near, repeated, tokens, model (docs/check.md). `rows` are the ids of all rows
+    that it is about (for pairs "train-id = held-out id"), `of` how many were looked at, 0 where that says nothing. `whys` are the
     rows' own reasons, where each has one.
     """
 

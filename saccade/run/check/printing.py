@@ -52,7 +52,8 @@ def _lines(finding: Finding, part: Part, width: int) -> list[str]:
         of = f"{finding.count:,} of {finding.of:,}" if finding.of else f"{finding.count:,}"
         tail.append(f"{of}: {listed(finding.rows)}")
     if finding.level == "note":  # on one line, as nothing need be done
-        of = f" ({finding.count:,} of {finding.of:,}, such as {finding.rows[0]})" if finding.rows else ""
+        share = f"{finding.count:,} of {finding.of:,}, " if finding.of else ""
+        of = f" ({share}such as {finding.rows[0]})" if finding.rows else ""
         advice = f"; {finding.advice}" if finding.advice else ""
         return _wrapped(f"{finding.level:7}  ", where + finding.what + of + advice, width)
     for text in tail:

@@ -1,11 +1,11 @@
-"""Rows that could not become samples, by their reasons."""
+"""Rows that could not become samples, by their reasons, and samples that are not trained on."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from saccade.core.sample import BadRow, Refusal, Task
+from saccade.core.sample import BadRow, Refusal, Task, left_out_of, said_of_left_out
 from saccade.run.check.findings import Finding, Level
 
 MOST_REASONS = 8  # O findings of their own; what is left over is one more
@@ -39,6 +39,12 @@ def of_no_rows(task: Task, *, is_trained: bool) -> list[Finding]:
     if len(task):
         return []
     return [Finding(level="error" if is_trained else "warning", kind="rows", what="has no rows", advice="give it a larger set")]
+
+
+def of_left_out(tasks: Sequence[Task]) -> list[Finding]:
+    """A note of the samples that are not trained on, as a held-out set shows the same: all of them over all stages."""
+    sentence = said_of_left_out(tasks)
+    return [Finding(level="note", kind="apart", what=sentence, rows=left_out_of(tasks))] if sentence else []
 
 
 def _by_reason(rows: Sequence[BadRow], *, of: int, level: Level, what: str, advice: str) -> list[Finding]:
