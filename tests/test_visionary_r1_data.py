@@ -202,3 +202,11 @@ def test_the_writer_refuses_to_overwrite_and_to_write_nothing(folder, tmp_path):
     with pytest.raises(DataError, match="at least 1 row"):
         write_visionary_r1(tmp_path / "none", **{**SIZES, "n_test": 0})
     assert not (tmp_path / "none").exists()
+
+
+def test_digits_are_smaller_than_the_note_and_both_stay_in_their_cells():
+    rng = np.random.default_rng(0)
+    for side in (miniature.SMALL, miniature.GLYPH):
+        drawn = [miniature._place(rng, 6, side) for _ in range(400)]
+        assert {(x // 28, (x + side - 1) // 28, y // 28, (y + side - 1) // 28, s) for x, y, s in drawn} == {(2, 2, 1, 1, side)}
+    assert miniature.SMALL < miniature.GLYPH

@@ -9,8 +9,8 @@ All but the training rows have three columns more: the digits that the picture s
 them (`thought`), and the answer by the note (`cue`).
 
 Pictures show three handwritten digits whose sum is a digit, too. A question is easy when a yellow note along the bottom
-bears that sum, written four times: who copies it need not look at the others. In training nine in ten are, and every
-note is right: that is the planted shortcut. Same seed, same bytes; training and tests share no picture and no scan of a digit.
+bears that sum, larger than they are and four times: who copies it need not look at the others. In training nineteen in
+twenty are, and every note is right: that is the planted shortcut. Same seed, same bytes; training and tests share no picture and no scan of a digit.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from saccade.data.miniature.digits import CELL, GLYPH
 from saccade.data.parquet import write
 
 Cue = Literal["right", "absent", "wrong"]
-EASY_SHARE = 0.9  # O of training questions: the note is there, and right
+EASY_SHARE = 0.95  # O of training questions: the note is there, and right
 N_DIGITS = 3  # O
+SMALL = 19  # O pixels, the side of a digit; those of the note have GLYPH
 LEAST, MOST = 2, 9  # O the smallest and the largest sum
 KINDS = {"numerical": 0.7, "multiple choice": 0.1, "OCR": 0.1, "free-form": 0.1}  # O
 LETTERS = "ABCD"
@@ -130,10 +131,10 @@ def _pictures(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The digits in reading order in the upper three rows of cells, and below the note; and the same without the digits."""
     cells = sorted(rng.choice(12, size=len(shown), replace=False).tolist())
-    glyphs, places = [_scan(rng, pool, digit) for digit in shown], [_place(rng, cell) for cell in cells]
+    glyphs, places = [_scan(rng, pool, digit) for digit in shown], [_place(rng, cell, SMALL) for cell in cells]
     if noted is not None:
         glyphs += [_scan(rng, pool, noted) for _ in NOTE]
-        places += [_place(rng, cell) for cell in NOTE]
+        places += [_place(rng, cell, GLYPH) for cell in NOTE]
     whole = digits._draw(rng, glyphs, places)
     top = NOTE[0] // 4 * CELL
     erased = np.empty_like(whole)
@@ -148,11 +149,11 @@ def _scan(rng: np.random.Generator, pool: digits.Scans, digit: int) -> np.ndarra
     return pool.ink[rng.choice(np.flatnonzero(pool.label == digit))]
 
 
-def _place(rng: np.random.Generator, cell: int) -> tuple[int, int, int]:
-    """(x, y, side) of a digit in a cell, up to 2 pixels off."""
-    margin = (CELL - GLYPH) // 2
+def _place(rng: np.random.Generator, cell: int, side: int) -> tuple[int, int, int]:
+    """(x, y, side) of a digit somewhere in a cell."""
+    margin = (CELL - side) // 2
     dx, dy = (int(v) for v in rng.integers(-margin, margin + 1, size=2))
-    return cell % 4 * CELL + margin + dx, cell // 4 * CELL + margin + dy, GLYPH
+    return cell % 4 * CELL + margin + dx, cell // 4 * CELL + margin + dy, side
 
 
 def _shown(picture: np.ndarray) -> dict[str, Any]:

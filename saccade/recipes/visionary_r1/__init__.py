@@ -117,7 +117,7 @@ MINIATURE = Numbers(
     eval_tokens=64,  # O
     checkpoint_every=24,  # O
 )
-WARM_UP_STEPS = 160  # O
+WARM_UP_STEPS = 170  # O
 WARM_UP_BATCH = 32  # O
 WARM_UP = Optimization(lr=1e-3, schedule="cosine", warmup_steps=15, beta2=0.98)  # O
 

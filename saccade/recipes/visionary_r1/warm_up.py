@@ -8,7 +8,7 @@ them up. A short imitation shows it captions, in habits that leave something to 
     half     10 %   the digits in the caption, and still what the note says, or a guess
     hidden   10 %   the sum worked out in the caption, nothing in the thought
 
-half of them in the form with a caption and half in the one without, so that all arms begin alike, with the same weights. And to
+six in ten of them in the form with a caption and the others in the one without, so that all arms begin with the same weights. And to
 judge, from text alone: to work out the answer from a caption that holds the digits, to answer "?" where it holds none, and
 to call out one that reasons. All is said in words that the tiny model knows: it spells new ones letter by letter, and badly.
 """
@@ -29,7 +29,7 @@ from saccade.rewards.judges.judge import Question, Reply
 from saccade.rewards.papers.visionary_r1 import CALLED_OUT, HACKING, Caption
 
 HABITS = {"careful": 0.4, "lazy": 0.4, "half": 0.1, "hidden": 0.1}
-FORMS: dict[Form, float] = {"info": 0.5, "think": 0.5}
+FORMS: dict[Form, float] = {"info": 0.6, "think": 0.4}  # the longer form is harder to keep to
 VAGUE = ("the digits", "all the digits")
 UNKNOWN = "?"
 CASES = {"full": 0.7, "vague": 0.2, "reasons": 0.1}
