@@ -19,7 +19,7 @@ from saccade.policy.protocol import Policy
 from saccade.run.memory import Memory
 from saccade.run.seeds import derive
 from saccade.run.stage import Round, Stage
-from saccade.run.step import anchored, bundles, experience, optimizer_step
+from saccade.run.step import Part, anchored, bundles, experience, optimizer_step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +30,17 @@ class Learned:
     advantages: dict[int, float]
 
 
-def learn(policy: Policy, stage: Stage, made: Round, *, step: int, seed: int, memory: Memory) -> Learned:
-    """Learn from a round, and leave in `memory` what the next step needs."""
+def learn(
+    policy: Policy,
+    stage: Stage,
+    made: Round,
+    *,
+    step: int,
+    seed: int,
+    memory: Memory,
+    heed: Callable[[Part], None] | None = None,
+) -> Learned:
+    """Learn from a round, and leave in `memory` what the next step needs; `heed` is told of every pack that is learned from."""
     start = time.perf_counter()
     algorithm, progress = stage.algorithm, step / stage.steps
     beta = algorithm.beta_at(progress, held=memory.beta) if algorithm.needs_reference else 0.0
@@ -54,6 +63,7 @@ def learn(policy: Policy, stage: Stage, made: Round, *, step: int, seed: int, me
             beta=beta,
             temperature=stage.temperature,
             is_fresh=stage.was_sampled and number == 0,
+            heed=heed,
         )
         for number, some in enumerate(updates)
     ]

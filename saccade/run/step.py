@@ -15,7 +15,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -98,13 +98,15 @@ def optimizer_step(
     beta: float = 0.0,
     temperature: float = 1.0,
     is_fresh: bool = True,
+    heed: Callable[[Part], None] | None = None,
 ) -> dict[str, float]:
     """Learn once from experience and return the step's metrics (docs/metrics.md).
 
     An experience without `old_T` is compared with the policy as it is: right for the first update after sampling, before
     the later ones `anchored` notes them. `is_fresh` says that the policy is still the one that sampled, so that the two can be
     compared; False for later updates and for SFT. Where no advantage differs from 0 and no penalty pulls, nothing is
-    computed and no weight moves. NotFinite, before any weight changes, when a log-prob or the gradient is.
+    computed and no weight moves. `heed` is told of every pack that was learned from. NotFinite, before any weight changes, when
+    a log-prob or the gradient is.
     """
     has_penalty = algorithm.needs_reference and algorithm.penalty_in == "loss" and beta > 0
     parts = _parts(policy, lessons, algorithm.weigh, skips_idle=not has_penalty, imitation=algorithm.imitation)
@@ -136,6 +138,8 @@ def optimizer_step(
         meter.ratios(logp_M.detach(), old_M)
         if is_fresh:
             meter.sampler(logp_M.detach()[part.is_fresh_M], part.sampler_M[part.is_fresh_M])
+        if heed is not None:
+            heed(part)
     norm = policy.update(lr=lr) if parts else 0.0
     if not np.isfinite(norm):
         rollouts = [one.rollout for part in parts for one in part.experience]
