@@ -1,4 +1,4 @@
-"""The command line: `saccade list | show | check | train | eval | export`."""
+"""The command line: `saccade list | show | check | train | view | eval | export`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ examples:
   saccade train reason_rft --algorithm dapo                the same with another algorithm
   saccade show reason_rft                                  its stages and numbers, and where each number comes from
   saccade check reason_rft --data path/                    rewards, gold answers and pictures, before a run: no model needed
+  saccade view runs/reason_rft-2026-11-20-1                its page in the browser, one file; name two runs to compare them
   saccade export runs/reason_rft-2026-11-20-1 --to my-model
 """
 
@@ -59,6 +60,14 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=Path, help="the run's folder (default: runs/RECIPE-DATE-N)")
     train.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
     _add_threads(train)
+
+    view = commands.add_parser("view", help="a run as one page in the browser, or two runs side by side")
+    view.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run's folder, or two")
+    view.add_argument("--out", type=Path, metavar="FILE", help="the page to write (default: view.html in the run's folder)")
+    view.add_argument("--size", type=float, metavar="MB", help="how large the page may be (default: 16)")
+    view.add_argument("--no-open", action="store_true", help="write the page, and do not open it")
+    view.add_argument("--live", action="store_true", help="serve the page on 127.0.0.1 instead, and follow the run")
+    view.add_argument("--port", type=int, metavar="N", help="the port of --live (default: 8421, or the next that is free)")
 
     evaluate = commands.add_parser("eval", help="score a run, or any model, on a recipe's held-out sets")
     evaluate.add_argument("what", help="a run's folder, or a recipe together with --model")

@@ -141,6 +141,21 @@ def train(options: argparse.Namespace) -> None:
     print_report(summary, folder.path)
 
 
+def view(options: argparse.Namespace) -> None:
+    """Write a run's page, or that of two runs, and open it; or serve it while the run goes on."""
+    from saccade.report.show import Refused, follow, show
+
+    try:
+        if options.live:
+            _refuse(options, {"--out": "out", "--size": "size"}, why="--live writes no file")
+            follow(options.runs, port=options.port, opens=not options.no_open)
+        else:
+            _refuse(options, {"--port": "port"}, why="only --live serves the page")
+            show(options.runs, out=options.out, megabytes=options.size, opens=not options.no_open)
+    except Refused as refused:
+        raise UsageError(str(refused)) from refused
+
+
 def evaluate(options: argparse.Namespace) -> None:
     """Score a run's checkpoint, or a model, on a recipe's held-out sets."""
     from saccade.policy.transformers_policy import TransformersPolicy
@@ -194,7 +209,7 @@ def export(options: argparse.Namespace) -> None:
     print(f"{checkpoint.name} of {options.run} is now an ordinary Hugging Face checkpoint in {options.to}")
 
 
-_COMMANDS = {"list": list_recipes, "show": show, "check": check, "train": train, "eval": evaluate, "export": export}
+_COMMANDS = {"list": list_recipes, "show": show, "check": check, "train": train, "view": view, "eval": evaluate, "export": export}
 
 
 _SETTINGS = {"--model": "model", "--data": "data", "--with": "options", "--algorithm": "algorithm", "--set": "settings", "--seed": "seed"}

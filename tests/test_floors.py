@@ -22,7 +22,7 @@ FLOORS = {
     "worlds": 2,
     "data": 2,
     "run": 3,
-    "report": 3,
+    "report": 4,
     "recipes": 4,
     "catalog": 5,
     "commands": 5,

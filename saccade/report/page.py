@@ -23,18 +23,21 @@ IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w-]+)\.js";\n', re.MULTILINE
 EXPORT = re.compile(r"^export (?=(?:async )?function|class|const)", re.MULTILINE)
 
 
-def static_page(
-    runs: Sequence[Mapping[str, Any]], *, tokens: Sequence[Mapping[str, Any]], pictures: Mapping[str, str]
-) -> str:
+def static_page(names: Sequence[str], *, runs: Sequence[str], tokens: Sequence[str], pictures: Mapping[str, str]) -> str:
     """The file that `saccade view` writes.
 
-    `runs` are what `run_data.read_run` returns; `tokens` has one {group id: traces} per run; `pictures` maps a picture's
-    hash to base64 WebP.
+    `runs` are the `packed` objects that run_data.py describes; `tokens` one packed {group id: traces} per run; `pictures` maps a
+    picture's hash to base64 WebP.
     """
     data = [_blob(f"run-{n}", run) for n, run in enumerate(runs)]
     data += [_blob(f"tokens-{n}", traces) for n, traces in enumerate(tokens)]
     data.append(f'<script type="application/json" id="pictures">{_inert(pictures)}</script>')
-    return _page(title=" and ".join(run["name"] for run in runs), data="\n".join(data), connect="'none'")
+    return _page(title=" and ".join(names), data="\n".join(data), connect="'none'")
+
+
+def packed(value: Any) -> str:
+    """JSON as the browser unpacks it: gzip in base64, which holds no character that could end an element."""
+    return base64.b64encode(gzip.compress(json.dumps(value, separators=(",", ":")).encode("ascii"), compresslevel=6, mtime=0)).decode()
 
 
 def live_page(title: str) -> str:
@@ -42,8 +45,9 @@ def live_page(title: str) -> str:
     return _page(title=title, data='<script type="application/json" id="live">true</script>', connect="'self'")
 
 
-def bundled(main: str = "main", *, folder: Path = PAGE / "js") -> str:
+def bundled(main: str = "main", *, folder: Path | None = None) -> str:
     """The modules that `main` needs, each after those it imports, as one script."""
+    folder = folder or PAGE / "js"
     done: dict[str, str] = {}
 
     def add(name: str, path: tuple[str, ...] = ()) -> None:
@@ -82,10 +86,8 @@ def _page(*, title: str, data: str, connect: str) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
 
 
-def _blob(name: str, value: Any) -> str:
-    """JSON that the browser unpacks: base64 holds no character that could end the element."""
-    packed = gzip.compress(json.dumps(value, separators=(",", ":")).encode("ascii"), compresslevel=6, mtime=0)
-    return f'<script type="application/octet-stream" id="{name}">{base64.b64encode(packed).decode()}</script>'
+def _blob(name: str, text: str) -> str:
+    return f'<script type="application/octet-stream" id="{name}">{text}</script>'
 
 
 def _inert(value: Any) -> str:
