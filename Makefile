@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow bench tiny grounding clean
+.PHONY: demo test test-slow test-browser bench tiny grounding clean
 
 demo: $(VENV)/.installed
 	$(BIN)/saccade train reason_rft
@@ -13,6 +13,10 @@ test: $(VENV)/.installed-test
 
 test-slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+
+# Needs Chromium (apt-get install chromium). Without it they are skipped, or with SACCADE_BROWSER=required they fail.
+test-browser: $(VENV)/.installed-browser
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser tests/browser
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m bench
@@ -36,6 +40,10 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	@touch $(VENV)/.installed $@
+
+$(VENV)/.installed-browser: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[test,browser]'
+	@touch $(VENV)/.installed $(VENV)/.installed-test $@
 
 $(VENV)/.installed-bench: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
