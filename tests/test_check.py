@@ -24,7 +24,7 @@ from saccade.cli import main
 from saccade.core.picture import Box, Frame, Picture
 from saccade.core.reward import Reward, Rewards, reward, weighted
 from saccade.core.sample import BadRow, DataError, Message, Sample, Task
-from saccade.data.duplicates import appearances, near_pairs
+from saccade.data.duplicates import appearances, kinship, near_pairs
 from saccade.policy.spec import LoRA, ModelSpec, Optimization, Sampling
 from saccade.recipes.reason_rft import recipe as reason_rft
 from saccade.rewards.answers.accuracy import multiple_choice, normalised
@@ -546,6 +546,14 @@ def test_ten_thousand_pictures_are_compared_in_seconds():
     assert time.process_time() - begin < 10
     assert (17, 17, 3) in pairs and {pair.left for pair in pairs} == set(range(5_000))
     assert all(pair.left == pair.right for pair in pairs if pair.distance == 0)
+
+
+def test_what_looks_alike_through_another_belongs_together():
+    few = appearances([TRAIN[0].pictures[0]])
+    hash_K = np.array([0b1111_0000_0000, 2**40 - 1, 0b1111, 0, 0b1111_0000, 2**40 - 2], dtype=np.uint64)  # each 4 bits from 0, or far
+    assert kinship(replace(few[[0] * 6], hash_K=hash_K), within=4) == (0, 1, 0, 0, 0, 1)
+    assert kinship(replace(few[[0] * 6], hash_K=hash_K), within=0) == (0, 1, 2, 3, 4, 5)
+    assert kinship(few[[]]) == ()
 
 
 def test_popcount_without_numpy_2(monkeypatch):

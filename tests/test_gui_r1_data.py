@@ -18,6 +18,7 @@ import pytest
 from saccade.core.picture import Box, Frame, Point
 from saccade.core.sample import DataError, Task
 from saccade.data import gui_r1, parquet
+from saccade.data.duplicates import appearances, near_pairs
 from saccade.data.miniature.gui_r1 import write_gui_r1
 from saccade.data.miniature.screens import lesson, screens, step
 from saccade.data.miniature.solids import COLORS
@@ -335,12 +336,37 @@ def test_screenspot_records_become_rows_in_sets_that_share_no_picture(tmp_path):
     assert not gui_r1.is_screenspot(tmp_path)
 
 
+def test_screens_that_look_alike_are_in_one_set(tmp_path):
+    """Pages of one template, which differ in a word, are no test of what was trained on them."""
+    (tmp_path / "images").mkdir()
+    records = []
+    for template in range(6):
+        noise = np.random.default_rng(template).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        page = PIL.Image.fromarray(noise).resize((240, 240), PIL.Image.Resampling.NEAREST)
+        for word in range(4):
+            page.putpixel((100 + word, 3), (255, 0, 0))  # other pixels, the same page
+            page.save(tmp_path / f"images/{template}-{word}.png")
+            records.append({"img_filename": f"{template}-{word}.png", "instruction": "Take it.", "bbox": [9, 9, 9, 9], "data_type": "icon"})
+    (tmp_path / "images/cut.png").write_bytes(png()[:4000])  # its header can be read and its pixels cannot
+    cut = {**records[0], "img_filename": "cut.png"}
+    (tmp_path / "screenspot_web.json").write_text(json.dumps([cut, *records]))
+    for seed in range(3):
+        sets = gui_r1.screenspot(tmp_path, seed=seed)
+        assert "fault" in sets["train"].pop(0)
+        templates = {name: {row["id"].partition("-")[0] for row in rows} for name, rows in sets.items()}
+        assert {name: len(rows) for name, rows in sets.items()} == {"train": 16, "test": 4, "screenspot": 4}
+        assert {name: len(kinds) for name, kinds in templates.items()} == {"train": 4, "test": 1, "screenspot": 1}
+        assert len(set().union(*templates.values())) == 6
+
+
 @pytest.mark.skipif(not MINIWOB.is_dir(), reason="the shared data is not here")
 def test_the_real_miniwob_records_are_all_read():
     sets = gui_r1.screenspot(MINIWOB)
     tasks = [Task.from_rows(rows, ask, name=name, split=name, max_bad_share=0) for name, rows in sets.items()]
     assert sum(map(len, tasks)) == 92
     assert {sample.target.name for task in tasks for sample in task} == {"click"}
+    train, *tests = [appearances([sample.pictures[0] for sample in task]) for task in tasks]
+    assert [near_pairs(train, test) for test in tests] == [[], []] and near_pairs(*tests) == []
 
 
 @pytest.mark.skipif(shutil.which("chromium-headless-shell") is None, reason="no Chromium to render with")

@@ -3,6 +3,8 @@
     >>> train, held_out = appearances(train_pictures), appearances(test_pictures)
     >>> near_pairs(train, held_out)
     [Pair(left=17, right=3, distance=4)]            # the same photograph, saved again at another size
+    >>> kinship(train)                              # which of one set belong together
+    (0, 1, 0)
 
 A hash says how coarse light and dark lie in a picture, whatever its size and file format: pHash, the signs of the lowest
 8 x 8 frequencies of the cosine transform of its grey image against their median. Alone it is too coarse: hundreds of pairs of
@@ -97,6 +99,22 @@ def near_pairs(left: Appearances, right: Appearances, *, within: int = WITHIN, a
             is_alike = _correlation(left.thumbnail_K[start + i], right.thumbnail_K[j]) >= alike
             found += [Pair(start + a, b, int(distance[a, b])) for a, b in zip(i[is_alike].tolist(), j[is_alike].tolist(), strict=True)]
     return sorted(found, key=lambda pair: (pair.distance, pair.left, pair.right))
+
+
+def kinship(looks: Appearances, *, within: int = WITHIN, alike: float = ALIKE) -> tuple[int, ...]:
+    """For each picture the place of the first one that it looks like, be it through others: equal numbers belong together."""
+    first = list(range(len(looks)))
+    for pair in near_pairs(looks, looks, within=within, alike=alike):
+        one, other = _first(first, pair.left), _first(first, pair.right)
+        first[max(one, other)] = min(one, other)
+    return tuple(_first(first, place) for place in range(len(looks)))
+
+
+def _first(first: list[int], place: int) -> int:
+    while first[place] != place:
+        first[place] = first[first[place]]
+        place = first[place]
+    return place
 
 
 def _correlation(left_K: np.ndarray, right_K: np.ndarray) -> np.ndarray:

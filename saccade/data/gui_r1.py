@@ -18,12 +18,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from saccade.core.picture import Frame, Picture, PictureError
 from saccade.core.sample import DataError
 from saccade.data import detection, parquet
+from saccade.data.duplicates import appearance, joined, kinship
 
 NEEDS = ("image", "instruction", "gt_bbox", "gt_action")
 NO_TEXT = "no input text"  # C
@@ -75,16 +77,27 @@ def is_screenspot(folder: Path | str) -> bool:
 
 
 def screenspot(folder: Path | str, *, held_out: float = 0.3, seed: int = 0) -> dict[str, list[dict[str, Any]]]:
-    """ScreenSpot's records as rows of the sets train, test and screenspot, which share no picture.
+    """ScreenSpot's records as rows of the sets train, test and screenspot, which share no picture, nor any that look alike.
 
     Each is a low-level click, its box in fractions. `held_out` is the share of the rows that are tested on, a third of these to watch
-    the run by.
+    the run by. Pages made from one template look alike where they differ in a word; such screens are kept in one set. DataError
+    where all of them look alike.
     """
     rows = detection.read(folder, form="screenspot")
-    train, rest = detection.split(rows, held_out=held_out, seed=seed)
-    benchmark, watched = detection.split(rest, held_out=1 / 3, seed=seed)
+    kin = _kin(rows)
+    train, rest = detection.split(rows, held_out=held_out, seed=seed, together=lambda row: kin[row["image"][0]])
+    benchmark, watched = detection.split(rest, held_out=1 / 3, seed=seed, together=lambda row: kin[row["image"][0]])
     sets = {"train": train, "test": watched, "screenspot": benchmark}
     return {name: [_of_record(row, name) for row in part] for name, part in sets.items()}
+
+
+def _kin(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Which screens look alike: path -> a number. Those that cannot be decoded are left to `split`."""
+    looks = {}
+    for path in dict.fromkeys(row["image"][0] for row in rows if "fault" not in row):
+        with suppress(PictureError):
+            looks[path] = appearance(Picture.open(path).image)
+    return dict(zip(looks, kinship(joined(list(looks.values()))), strict=True))
 
 
 def _of_record(record: Mapping[str, Any], name: str) -> dict[str, Any]:
