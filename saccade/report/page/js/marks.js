@@ -4,12 +4,15 @@ import { html, useEffect, useRef, useState } from "./lib.js";
 import { maskBits } from "./shapes.js";
 import { visible } from "./format.js";
 
-// `shapes` come from drawable(). Gold is drawn solid with a halo; tones are dashed, each in a way of its own.
+// `gold` and `said` come from drawable(). Gold is drawn solid with a halo; tones are dashed, each in a way of its own.
+// Where several answers point at once, theirs have no labels, and masks only their outline, until one of them is lit.
 export function MarkLayer({ gold, said, tones, lit, hasLabels = true }) {
-  const isFaint = (shape) => lit !== undefined && lit !== null && shape.of !== lit;
+  const isLit = lit !== undefined && lit !== null && said.some((shape) => shape.of === lit);
+  const isFaint = (shape) => isLit && shape.of !== lit;
+  const isCrowd = !isLit && new Set(said.map(({ of }) => of)).size > 1;
   const all = [
     ...gold.map((shape) => ({ shape, style: "gold", color: "--gold" })),
-    ...said.map((shape) => ({ shape, style: `tone-${shape.tone % 3}`, color: (tones[shape.tone] ?? tones[0]).color, isFaint: isFaint(shape) })),
+    ...said.map((shape) => ({ shape, style: `tone-${shape.tone % 3}`, color: (tones[shape.tone] ?? tones[0]).color, isFaint: isFaint(shape), isBare: isCrowd })),
   ];
   return html`
     <div class="mark-layer" aria-hidden="true">
@@ -20,7 +23,7 @@ export function MarkLayer({ gold, said, tones, lit, hasLabels = true }) {
             <${DrawnShape} shape=${shape} />
           </g>`)}
       </svg>
-      ${hasLabels && all.filter(({ shape, isFaint: faint }) => !faint && (shape.label || shape.verb)).map(({ shape, style, color }) => html`
+      ${hasLabels && all.filter(({ shape, isFaint: faint, isBare }) => !faint && !isBare && (shape.label || shape.verb)).map(({ shape, style, color }) => html`
         <${MarkPlate} shape=${shape} style=${style} color=${color} />`)}
     </div>`;
 }
@@ -77,8 +80,10 @@ function VerbIcon({ verb }) {
   return html`<svg class="verb ${kind}" viewBox="0 0 18 18"><path d=${VERB_ICONS[kind]} transform="rotate(${turn} 9 9)" /></svg>`;
 }
 
+const MASK_SIDE = 384; // pixels of the longer side: outlines and hatches are as fine on a coarse mask as on a fine one
+
 // Gold masks are filled evenly, said ones hatched; both have their outline.
-function MaskCanvas({ shape, style, color, isFaint }) {
+function MaskCanvas({ shape, style, color, isFaint, isBare }) {
   const canvas = useRef();
   const [theme, setTheme] = useState(0);
   useEffect(() => {
@@ -87,7 +92,7 @@ function MaskCanvas({ shape, style, color, isFaint }) {
     return () => removeEventListener("themechange", changed);
   }, []);
   useEffect(() => {
-    const { width, height, bits } = maskBits(shape.mask);
+    const { width, height, bits } = maskBits(shape.mask, MASK_SIDE);
     canvas.current.width = width;
     canvas.current.height = height;
     const context = canvas.current.getContext("2d");
@@ -101,11 +106,11 @@ function MaskCanvas({ shape, style, color, isFaint }) {
         if (!bits[y * width + x]) continue;
         const isOutline = !isIn(x - thick, y) || !isIn(x + thick, y) || !isIn(x, y - thick) || !isIn(x, y + thick);
         const isHatch = style === "gold" || (x + y) % period < period / 3;
-        image.data.set([red, green, blue, isOutline ? 255 : isHatch ? 110 : 25], 4 * (y * width + x));
+        image.data.set([red, green, blue, isOutline ? 255 : isBare ? 0 : isHatch ? (style === "gold" ? 110 : 190) : 25], 4 * (y * width + x));
       }
     }
     context.putImageData(image, 0, 0);
-  }, [shape.mask, style, color, theme]);
+  }, [shape.mask, style, color, isBare, theme]);
   return html`<canvas ref=${canvas} class="mask ${isFaint ? "is-faint" : ""}"></canvas>`;
 }
 

@@ -60,8 +60,8 @@ export function told(mark) {
   return [mark.verb, mark.label, where].filter(Boolean).join(", ");
 }
 
-// The pixels of a mask, 0 or 1 by rows, no longer than `most` on a side: { width, height, bits }.
-export function maskBits({ size: [rows, columns], counts }, most = 1024) {
+// The pixels of a mask, 0 or 1 by rows, with `side` on the longer side: { width, height, bits }.
+export function maskBits({ size: [rows, columns], counts }, side) {
   const full = new Uint8Array(rows * columns);
   let place = 0;
   counts.forEach((count, n) => {
@@ -69,8 +69,7 @@ export function maskBits({ size: [rows, columns], counts }, most = 1024) {
     if (n % 2) full.fill(1, place, Math.min(full.length, place + length));
     place += length;
   });
-  const scale = Math.min(1, most / Math.max(rows, columns));
-  if (scale === 1) return { width: columns, height: rows, bits: full };
+  const scale = side / Math.max(rows, columns);
   const width = Math.max(1, Math.round(columns * scale));
   const height = Math.max(1, Math.round(rows * scale));
   const bits = new Uint8Array(width * height);

@@ -1,0 +1,103 @@
+// The same sample at two steps, or in two runs: pictures, scores and what differs word by word.
+
+import { html, useMemo } from "./lib.js";
+import { Answer } from "./answer.js";
+import { PictureView } from "./picture.js";
+import { bestFirst, groupFacts, scoreOf } from "./facts.js";
+import { wordChanges } from "./words.js";
+import { address, go } from "./route.js";
+import { figure, plural, shown, signed, visible } from "./format.js";
+
+// Every group of the sample, in all runs, by step.
+export function appearancesOf(runs, sample) {
+  const found = runs.flatMap((run, n) => run.groups.filter((group) => group.sample === sample).map((group) => ({ run: n, group })));
+  return found.sort((a, b) => a.group.step - b.group.step || a.run - b.run);
+}
+
+// The choice of another group of the same sample, to compare with.
+export function CompareChoice({ runs, entry, appearances, params }) {
+  const others = appearances.filter(({ group }) => group !== entry.group);
+  if (!others.length) return html`<p class="note">This sample was asked once${runs.length > 1 ? ", in this run only" : ""}.</p>`;
+  const chosen = (event) => event.target.value && go("rollouts", { ...params, group: entry.group.id, in: entry.run ? String(entry.run) : undefined, with: event.target.value, a: undefined, b: undefined });
+  return html`
+    <p class="row compare-choice">
+      <select aria-label="Compare with another group of this sample" value=${params.with ?? ""} onChange=${chosen}>
+        <option value="">Compare with ...</option>
+        ${others.map(({ run, group }) => html`<option value=${`${run}:${group.id}`}>${runs.length > 1 ? `${"AB"[run]}, ` : ""}${visible(group.stage)} step ${figure(group.step)}, mean reward ${figure(groupFacts(group).mean)}</option>`)}
+      </select>
+      <a class="note" href=${address("rollouts", { sample: entry.group.sample, sort: "first", group: entry.group.id, in: entry.run ? String(entry.run) : undefined })}>all ${plural(appearances.length, "group")} of this sample</a>
+    </p>`;
+}
+
+export function CompareView({ store, runs, left, right, params }) {
+  const sides = [side(left, params.a), side(right, params.b)];
+  const [before, after] = sides.map(({ rollout }) => rollout.text);
+  const changes = useMemo(() => wordChanges(before, after), [before, after]);
+  const spans = useMemo(() => [
+    (changes?.removed ?? []).map(([from, to]) => [from, to, "removed"]),
+    (changes?.added ?? []).map(([from, to]) => [from, to, "added"]),
+  ], [changes]);
+  const appearances = useMemo(() => appearancesOf(runs, left.group.sample), [left.group.sample, ...runs.map((run) => run.groups.length)]);
+  const here = { ...params, group: left.group.id, in: left.run ? String(left.run) : undefined };
+  const back = address("rollouts", { ...here, with: undefined, a: undefined, b: undefined });
+  const isOther = left.group.sample !== right.group.sample;
+  return html`
+    <article class="compare">
+      <header class="group-head">
+        <h3>Sample <span class="said">${visible(left.group.sample)}</span>, compared</h3>
+        ${isOther && html`<p class="warning">These are two different samples; the other is <span class="said">${visible(right.group.sample)}</span>.</p>`}
+        <div class="row"><a href=${back}>‹ Back to the group</a><${CompareChoice} runs=${runs} entry=${left} appearances=${appearances} params=${here} /></div>
+      </header>
+      <div class="said text prompt">${visible(left.group.prompt)}</div>
+      <p class="note">Target: <span class="said">${shown(left.group.target)}</span></p>
+      <${ScoreTable} runs=${runs} sides=${sides} />
+      <p class="note">${changes ? (before === after ? "The two answers are the same." : html`Words only on the left are <del>struck out</del>, words only on the right <ins>underlined</ins>.`)
+        : "The answers are too long or too unlike to be compared word by word, so they only stand side by side."}</p>
+      <div class="compare-sides">
+        ${sides.map(({ entry, index, rollout }, n) => html`
+          <section class="compare-side" aria-label=${n ? "Right" : "Left"}>
+            <h4><${SideName} runs=${runs} entry=${entry} /></h4>
+            <label>Answer
+              <select value=${index} onChange=${(event) => go("rollouts", { ...here, [n ? "b" : "a"]: event.target.value }, { replace: true })}>
+                ${bestFirst(entry.group).map((one) => html`<option value=${one}>#${one + 1}, reward ${figure(groupFacts(entry.group).rewards[one])}</option>`)}
+              </select>
+            </label>
+            ${entry.group.pictures.map((sha, place) => html`
+              <${PictureView} key=${sha} store=${store} run=${runs[entry.run]} sha=${sha} index=${place} gold=${entry.group.gold} marks=${rollout.marks} seen=${entry.group.seen?.[place]} size="medium"
+                alt=${`picture ${place + 1}, ${n ? "right" : "left"}`} />`)}
+            <${Answer} text=${rollout.text} forced=${rollout.forced} spans=${spans[n]} />
+          </section>`)}
+      </div>
+    </article>`;
+}
+
+// The answer that was asked for, else the best one.
+function side(entry, asked) {
+  const index = entry.group.rollouts[Number(asked)] && asked !== undefined ? Number(asked) : bestFirst(entry.group)[0];
+  return { entry, index, rollout: entry.group.rollouts[index] };
+}
+
+const SideName = ({ runs, entry }) => html`
+  ${runs.length > 1 && html`<i class="swatch run-${entry.run}" aria-hidden="true"></i> ${"AB"[entry.run]} · `}${visible(entry.group.stage)} step ${figure(entry.group.step)}`;
+
+function ScoreTable({ runs, sides }) {
+  const names = [...new Set(sides.flatMap(({ rollout }) => Object.keys(rollout.scores ?? {})))];
+  const rows = [
+    ["reward", ...sides.map(({ entry, index }) => groupFacts(entry.group).rewards[index])],
+    ...names.map((name) => [name, ...sides.map(({ rollout }) => scoreOf(rollout, name))]),
+    ["tokens", ...sides.map(({ rollout }) => rollout.tokens)],
+    ["mean reward of the group", ...sides.map(({ entry }) => groupFacts(entry.group).mean)],
+  ];
+  const why = (n, name) => (Object.hasOwn(sides[n].rollout.scores ?? {}, name) ? (sides[n].rollout.scores[name]?.why ?? "") : "");
+  return html`
+    <div class="scroll-x">
+      <table class="compare-scores">
+        <thead><tr><th></th>${sides.map(({ entry }) => html`<th><${SideName} runs=${runs} entry=${entry} /></th>`)}<th class="number">Difference</th></tr></thead>
+        <tbody>${rows.map(([name, a, b]) => html`
+          <tr><th class="said">${visible(name)}</th>
+            ${[a, b].map((value, n) => html`<td>${figure(value)} <span class="said why">${visible(why(n, name))}</span></td>`)}
+            <td class="number">${a === null || b === null ? "none" : signed(b - a)}</td></tr>`)}
+        </tbody>
+      </table>
+    </div>`;
+}
