@@ -158,11 +158,11 @@ def view(options: argparse.Namespace) -> None:
 
 def evaluate(options: argparse.Namespace) -> None:
     """Score a run's checkpoint, or a model, on a recipe's held-out sets."""
-    from saccade.policy.transformers_policy import TransformersPolicy
     from saccade.run.evaluate import measure
     from saccade.run.folder import RunFolder
     from saccade.run.report import print_measured
     from saccade.run.seeds import derive
+    from saccade.run.train import load_policy
 
     path = Path(options.what)
     checkpoint = None
@@ -180,7 +180,7 @@ def evaluate(options: argparse.Namespace) -> None:
         raise UsageError(f"{options.what} is neither a run's folder nor a recipe; have: {', '.join(catalog.recipes())}")
     _prepare(request["threads"] if options.threads is None else _threads(options))
     recipe = _recipe(request)
-    policy = TransformersPolicy.load(recipe.model)
+    policy = load_policy(recipe)
     if checkpoint:
         policy.restore(checkpoint.path)
     for evaluation in recipe.evaluations:

@@ -121,7 +121,7 @@ def refusals_collected() -> Iterator[list[Refusal]]:
 class Task:
     """Samples with a name and a split; rows that could not be read stay beside them, named.
 
-    `left_out` are the ids of samples that `apart_from` and `hold_out` took out. A slice of the task, by `replace`, still knows them.
+    `left_out` are the ids of samples that `apart_from` and `hold_out` took out; slices of the task, by `replace`, still know them.
     """
 
     name: str

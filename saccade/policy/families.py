@@ -27,6 +27,10 @@ class UnsupportedModel(ValueError):
     """A checkpoint that is no vision-language model, or of a family that Saccade does not know."""
 
 
+class CutsPictures(UnsupportedModel):
+    """A model that cuts pictures into tiles, where places are to be told in pixels of the picture as the model sees it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """One architecture. Module paths are relative to the base model (`model.model`), all lists in reading order.
@@ -50,6 +54,11 @@ class Family:
     join: Callable[[Sequence[Features]], dict[str, Tensor]]
     has_pixel_bounds: bool = False
     mixes_by_first_weight: bool = False
+
+    @property
+    def sees_whole_pictures(self) -> bool:
+        """Whether it sees each picture at one size, so that a place can be told in pixels of what it sees (Frame.MODEL)."""
+        return self.sizes is not _no_sizes
 
     def part_of(self, parameter: str) -> str:
         """Which part a parameter of the base model belongs to: 'connector', 'vision' or 'language'."""

@@ -15,7 +15,7 @@ from transformers.utils import logging
 
 from saccade.policy import attention
 from saccade.policy.embedded import EMBEDDED
-from saccade.policy.families import VISION_TOKEN, Family, UnsupportedModel, family_of
+from saccade.policy.families import FAMILIES, VISION_TOKEN, CutsPictures, Family, UnsupportedModel, family_of
 from saccade.policy.spec import ModelSpec
 
 
@@ -54,6 +54,22 @@ def load_processor(spec: ModelSpec) -> tuple[Any, Any, Family]:
         raise UnsupportedModel(f"the {family.name} checkpoint {path} has no image processor; add its preprocessor files")
     _bound_pixels(processor, spec, family)
     return config, processor, family
+
+
+def require_whole_pictures(spec: ModelSpec, *, of: str) -> None:
+    """CutsPictures where the checkpoint's family cuts pictures into tiles, by its config.json alone.
+
+    `of` is who tells places in pixels of the picture as the model sees it.
+    """
+    _, family = _config(_path(spec))
+    if family.sees_whole_pictures:
+        return
+    whole = ", ".join(one.name for one in FAMILIES if one.sees_whole_pictures)
+    raise CutsPictures(
+        f"{of} tells places in pixels of the picture as the model sees it, and {family.name} cuts pictures into tiles, so "
+        f"that there are none; take a model that sees pictures whole ({whole}), or another frame where the recipe offers one "
+        "(--with frame=mille)"
+    )
 
 
 _CANNOT_LOAD = (OSError, ValueError, ImportError, SafetensorError)

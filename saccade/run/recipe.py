@@ -34,6 +34,8 @@ class Recipe:
     takes the last. `seed` decides everything random in the run. `gold_answer` writes the answer to a sample that deserves full
     marks, for `saccade check` to hold the rewards against; None takes the samples' solutions. The pictures of the sample that it is
     given know the size at which the model sees them, so boxes can be written in the model's frame (`picture.convert`).
+    `uses_model_pixels` says that answers tell places in that frame (Frame.MODEL): models that cut pictures into tiles, which have
+    none, are refused.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Recipe:
     choose: Choice | None = None
     seed: int = 0
     gold_answer: Callable[[Sample], str | None] | None = None
+    uses_model_pixels: bool = False
 
     def __post_init__(self) -> None:
         for kind, names in (("stage", [s.name for s in self.stages]), ("evaluation", [e.name for e in self.evaluations])):

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from saccade.core.rollout import Group
 from saccade.core.sample import Task, left_out_of, said_of_left_out
+from saccade.policy.loading import require_whole_pictures
 from saccade.policy.protocol import NotFinite, Policy
 from saccade.policy.transformers_policy import TransformersPolicy
 from saccade.run.checkpoint import write_model
@@ -103,7 +104,12 @@ def train(
 
 
 def load_policy(recipe: Recipe) -> TransformersPolicy:
-    """The recipe's model. What loading draws at random, the first weights of adapters, follows from the run's seed."""
+    """The recipe's model. What loading draws at random, the first weights of adapters, follows from the run's seed.
+
+    CutsPictures, before any weights load, where the recipe uses pixels of the picture as the model sees it and the model sees tiles.
+    """
+    if recipe.uses_model_pixels:
+        require_whole_pictures(recipe.model, of=recipe.name)
     seed_everything(derive(recipe.seed, "model"))
     return TransformersPolicy.load(recipe.model)
 

@@ -162,6 +162,7 @@ def recipe(
         choose=Highest(f"eval/{WATCHED}/sampled"),
         seed=seed,
         gold_answer=worked,
+        uses_model_pixels=True,
     )
 
 

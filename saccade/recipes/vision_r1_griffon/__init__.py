@@ -193,6 +193,7 @@ def recipe(
         choose=Highest("eval/val/sampled"),
         seed=seed,
         gold_answer=gold_answer,
+        uses_model_pixels=True,
     )
 
 

@@ -222,6 +222,7 @@ def recipe(
         checkpoint_every=numbers.checkpoint_every,
         seed=seed,
         gold_answer=partial(worked, frame=coordinates),
+        uses_model_pixels=coordinates is Frame.MODEL and set(train) != {"text"},
     )
 
 

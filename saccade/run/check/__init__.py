@@ -23,7 +23,7 @@ from saccade.run.check.golds import answered, gold_texts
 from saccade.run.check.pictures import picture_part, unopened
 from saccade.run.check.rewards import reward_findings
 from saccade.run.check.rows import Told, of_bad_rows, of_left_out, of_no_rows, of_refusals
-from saccade.run.check.tokens import Reads, token_part
+from saccade.run.check.tokens import Reads, tile_findings, token_part
 from saccade.run.recipe import Recipe
 from saccade.run.seeds import derive
 from saccade.run.stage import RL
@@ -67,7 +67,8 @@ def check(
     left_out = of_left_out([stage.task for stage in recipe.stages])
     parts.append(replace(pictures, findings=(*pictures.findings, *left_out)))
     say("tokens")
-    parts.append(token_part(recipe.model, reads, seed=recipe.seed))
+    tokens = token_part(recipe.model, reads, seed=recipe.seed)
+    parts.append(replace(tokens, findings=(*tile_findings(recipe), *tokens.findings)))
     return Checked(recipe=recipe.name, parts=tuple(parts))
 
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from saccade.core.sample import Sample
-from saccade.policy.families import UnsupportedModel
+from saccade.policy.families import CutsPictures, UnsupportedModel
+from saccade.policy.loading import require_whole_pictures
 from saccade.policy.reader import PictureMismatch, Reader
 from saccade.policy.spec import ModelSpec
 from saccade.run.check.findings import Finding, Part
+from saccade.run.recipe import Recipe
 
 MOST_IMAGE_TOKENS = 16_384  # O of one picture; # C Qwen2-VL's default most
 ENCODED = 96  # O rows of a set that are encoded: a third the largest pictures, a third the longest texts, the rest drawn
@@ -43,6 +45,19 @@ def token_part(spec: ModelSpec, sets: Mapping[str, Reads], *, seed: int) -> Part
         findings += found
     about = f"{spec.path}: {_spread(all_prompts)} a prompt, {_spread(all_images)} of its pictures"
     return Part(name="tokens", about=about, findings=tuple(findings))
+
+
+def tile_findings(recipe: Recipe) -> list[Finding]:
+    """An error where the recipe tells places in pixels of the picture as the model sees it, and the model sees tiles."""
+    if not recipe.uses_model_pixels:
+        return []
+    try:
+        require_whole_pictures(recipe.model, of=recipe.name)
+    except CutsPictures as error:
+        return [Finding(level="error", kind="model", what=str(error))]
+    except UnsupportedModel:  # told with the tokens, which cannot be counted
+        return []
+    return []
 
 
 def _of_set(reader: Reader, name: str, read: Reads, *, seed: int) -> tuple[list[int], list[int], list[Finding]]:
