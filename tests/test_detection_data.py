@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import saccade
 from saccade.core.picture import Box, Frame, Labelled, Picture, Point
 from saccade.core.sample import DataError, Message, Sample, Task
-from saccade.data.detection import FORMATS, coco, deeppcb, forgery, format_of, points, read, screenspot, split, voc, yolo
+from saccade.data.detection import FORMATS, coco, deeppcb, forgery, format_of, points, read, read_boxes, screenspot, split, voc, yolo
 from saccade.data.detection.annotation import Annotation, Mark
 from saccade.data.detection.stream import pieces
 from saccade.rewards.geometry.objects import gold_objects
@@ -638,6 +638,21 @@ def test_screenspot_records_and_their_faults(tmp_path):
     ):
         (folder / "screenspot_web.json").write_text(json.dumps([records[0], records[1] | changes]))
         assert said in fault(read(folder))
+
+
+def test_what_is_no_data_of_a_detector_is_refused_in_one_sentence(tmp_path):
+    shot = {"id": "shot/0", "part": "web", "image": [picture(0)], "instruction": "Go.", "objects": (Labelled("icon", box(1, 3, 9, 8)),)}
+    records = screenspot.write(tmp_path / "records", [shot])
+    with pytest.raises(DataError, match="ScreenSpot's records, which box one element of a screen and no other of its kind"):
+        read_boxes(records)
+    marks = (Mark(5, 5, Frame.PIXEL, label="tree"),)
+    with pytest.raises(DataError, match=r"\(points\) has no boxes to find; detection needs labelled boxes$"):
+        read_boxes(points.write(tmp_path / "marks", [{"id": "a", "image": [picture(0)], "points": marks}]))
+    boxed = voc.write(tmp_path / "boxed", [{"id": "a", "image": [picture(0)], "objects": (Labelled("cat", box(1, 3, 9, 8)),)}])
+    assert read_boxes(boxed) == read(boxed)
+    (boxed / "Annotations/a.xml").write_text("<annotation><object></object></annotation>")
+    with pytest.raises(DataError, match=r"\(1 of 1 rows cannot be used, the first: .* has no <name>\)$"):
+        read_boxes(boxed)
 
 
 # all formats

@@ -41,7 +41,7 @@ def _rows_of(folder: Path, name: str, least: int) -> list[dict[str, Any]]:
 
 
 def _annotated(folder: Path, *, seed: int) -> Sets:
-    rows = detection.read(folder)
+    rows = detection.read_boxes(folder)
     names = categories(rows)  # of all rows, so that the questions are the same in training and test
     train, held_out = detection.split(rows, held_out=0.2, seed=seed)  # O
     return {

@@ -126,10 +126,8 @@ def native(folder: Path | str, *, method: str, most_boxes: int, seed: int) -> Se
     Its own test part is measured on and all else trained on; without one a fifth of its pictures are held out, by their pixels.
     """
     root = existing(folder)
-    rows = native_formats.read(root)
+    rows = native_formats.read_boxes(root)
     names = sorted({thing.label for row in rows for thing in row.get("objects", ())})
-    if not names:
-        raise DataError(f"{root} ({native_formats.format_of(root)}) has no boxes to find; detection needs labelled boxes")
     train_rows, test_rows = _parted(rows, seed=seed)
     question = partial(ask_native, names=names, method=method, most_boxes=most_boxes, seed=seed)
     name = _file_name(root.name)
