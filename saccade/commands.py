@@ -137,7 +137,8 @@ def train(options: argparse.Namespace) -> None:
     with folder:
         exchanged = f"\nalgorithm: {request['algorithm']}, in place of the recipe's" if request.get("algorithm") else ""
         print(f"{recipe.name}: {recipe.about}{exchanged}\nrun folder: {folder.path}", file=sys.stderr)
-        summary = train_recipe(recipe, folder, policy=policy, is_resumed=options.resume is not None)
+        module = catalog.module(request["recipe"])
+        summary = train_recipe(recipe, folder, policy=policy, is_resumed=options.resume is not None, module=module)
     print_report(summary, folder.path)
 
 

@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
+from saccade.core.exchange import Exchange, overheard
 from saccade.core.rollout import Group, Rollout, Score
 from saccade.core.sample import Sample
 
@@ -70,18 +71,28 @@ class Reward:
         return self.function(subject, **{name: value for name, value in offered.items() if name in wanted})
 
     async def scores(self, group: Group, **offered: Any) -> list[Score]:
-        """One Score per sibling. RewardError, naming function and row, when the function raises or answers nonsense."""
+        """One Score per sibling. RewardError, naming function and row, when the function raises or answers nonsense.
+
+        A score knows what judges were asked about its rollout; what was asked about a whole group is with the first sibling.
+        """
         try:
             if self.scope == "group":
-                values = await value_of(self.offer(group, **offered))
+                values, asked = await self._overheard(group, offered)
+                if not isinstance(values, Sequence) or len(values) != len(group.rollouts):
+                    got = len(values) if isinstance(values, Sequence) else type(values).__name__
+                    raise ValueError(f"must return one value per sibling ({len(group.rollouts)}), got {got}")
+                found = [(value, () if place else asked) for place, value in enumerate(values)]
             else:
-                values = await asyncio.gather(*(value_of(self.offer(r, **offered)) for r in group.rollouts))
-            if not isinstance(values, Sequence) or len(values) != len(group.rollouts):
-                got = len(values) if isinstance(values, Sequence) else type(values).__name__
-                raise ValueError(f"must return one value per sibling ({len(group.rollouts)}), got {got}")
-            return [as_score(value) for value in values]
+                found = await asyncio.gather(*(self._overheard(rollout, offered) for rollout in group.rollouts))
+            return [replace(score, asked=asked) if asked else score for score, asked in ((as_score(v), a) for v, a in found)]
         except Exception as error:
             raise RewardError(f"reward {self.name!r} failed on row {group.sample.id!r}: {error!r}") from error
+
+    async def _overheard(self, subject: Rollout | Group, offered: Mapping[str, Any]) -> tuple[Any, tuple[Exchange, ...]]:
+        """What the function says of a subject, and what it asked judges meanwhile."""
+        with overheard() as asked:
+            value = await value_of(self.offer(subject, **offered))
+        return value, tuple(asked)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from saccade.core.exchange import Exchange
 from saccade.core.picture import Picture
 from saccade.core.sample import EMPTY, Sample
 
@@ -32,7 +33,8 @@ class Score:
 
     `steps` are the parts of a process reward: (which sampled token ends the step, counted from 0; the step's own score).
     `weight` is the term's in the rollout's reward; a weighted sum sets it. `route` names what decided, where a reward has
-    several ways to decide (rewards/mix.py).
+    several ways to decide (rewards/mix.py). `asked` is what judges were asked on the way to it, and replied: it makes no
+    difference to what the score is worth.
     """
 
     value: float | None
@@ -40,6 +42,7 @@ class Score:
     steps: tuple[tuple[int, float], ...] = ()
     weight: float = 1.0
     route: str = ""
+    asked: tuple[Exchange, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

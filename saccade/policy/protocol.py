@@ -52,6 +52,9 @@ class Policy(Protocol):
     def seen(self, sample: Sample) -> tuple[Picture, ...]:
         """The sample's pictures with the sizes at which the model sees them."""
 
+    def prompt_tokens(self, sample: Sample) -> tuple[int, int]:
+        """Tokens of the sample's prompt, and how many of them stand for its pictures."""
+
     def branch_of(self, text: str) -> Branch:
         """A written answer as the tokens that the model should have sampled."""
 

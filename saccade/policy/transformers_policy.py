@@ -85,6 +85,11 @@ class TransformersPolicy:
         """The sample's pictures with the sizes at which this model sees them, where its family has such a size."""
         return self.reader.seen(sample)
 
+    def prompt_tokens(self, sample: Sample) -> tuple[int, int]:
+        """Tokens of the sample's prompt, and how many of them are replaced by vectors of its pictures."""
+        token_P = self.encode(sample).token_P
+        return len(token_P), int((token_P == self.reader.image_token).sum())
+
     def branch_of(self, text: str) -> Branch:
         """A written answer as the tokens that the model should have sampled, the end token included."""
         return self.reader.branch_of(text)

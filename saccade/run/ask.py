@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from saccade.core.exchange import note
 from saccade.core.sample import Message, Sample
 from saccade.policy.spec import Sampling
 from saccade.rewards.judges.judge import JudgeFailed
@@ -42,7 +43,9 @@ def asking(policy: Policy, *, seed: int) -> Callable[..., Awaitable[str]]:
     wave: Wave[_Asked] = Wave(functools.partial(_answers, policy, seed))
 
     async def ask(messages: Sequence[Message], *, max_tokens: int = MAX_TOKENS, temperature: float = 0.0) -> str:
-        return await wave(_Asked(tuple(messages), Sampling(max_tokens=max_tokens, temperature=temperature)))
+        reply = await wave(_Asked(tuple(messages), Sampling(max_tokens=max_tokens, temperature=temperature)))
+        note("policy", messages, reply)
+        return reply
 
     return ask
 

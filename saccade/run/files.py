@@ -44,6 +44,17 @@ def write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
         temp.unlink(missing_ok=True)
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file. RunError where it is none."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is not JSON ({error}); put the original back") from error
+    if not isinstance(found, dict):
+        raise RunError(f"{path} must hold an object, got {type(found).__name__}; put the original back")
+    return found
+
+
 def sync_path(path: Path) -> None:
     """Wait until a file's content, or a folder's list of names, is on the disk."""
     handle = os.open(path, os.O_RDONLY)

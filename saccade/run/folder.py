@@ -3,9 +3,15 @@
     runs/reason_rft-2026-11-20-1/
       metrics.jsonl        one line per step, flat `area/name` keys
       rollouts.jsonl       one line per rollout
+      tokens.jsonl         one line per rollout of the traced groups: its tokens
+      evaluations.jsonl    one line per sample, set and time it was measured
+      samples.jsonl        what is trained and measured on
       pictures/<sha>.png   what the rollouts looked at, each once
+      previews/<sha>.webp  what only evaluations and samples show, small
       checkpoints/rl-40/   a Hugging Face folder and our training state (see checkpoint.py)
       command.json         what it was started with
+      recipe.json          what that means: stages, numbers and their sources
+      check.json           what `saccade check` found, where it was asked of the run
       summary.json         what was run, where, and what came of it
 
     >>> with RunFolder.start(new_run_path("reason_rft")) as folder:       # or RunFolder.resume(path)
@@ -19,17 +25,15 @@ checkpoint, so that the steps done again write the same lines again. `RunFolder(
 
 from __future__ import annotations
 
-import io
 import json
-import math
 import os
 import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from saccade.core.picture import Picture
 from saccade.core.rollout import Group
@@ -42,10 +46,15 @@ from saccade.run.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from saccade.run.files import JsonLines, RunError, read_only, remove_folder, take_lock, write_atomically
-from saccade.run.records import rollout_rows
+from saccade.run.files import JsonLines, RunError, read_object, read_only, remove_folder, take_lock, write_atomically
+from saccade.run.images import png, preview
+from saccade.run.records import Details, checked_metrics, evaluation_rows, rollout_rows
+
+if TYPE_CHECKING:
+    from saccade.run.evaluate import Measured
 
 KEPT = 2  # latest checkpoints
+LOGS = ("metrics", "rollouts", "tokens", "evaluations", "samples")  # NAME.jsonl, cut back together when a run is resumed
 
 
 def new_run_path(recipe: str, *, root: Path | str = "runs") -> Path:
@@ -67,8 +76,7 @@ class RunFolder:
     def __init__(self, path: Path | str, *, say: Callable[[str], None] | None = None) -> None:
         self.path = Path(path)
         self.say = say or (lambda sentence: print(sentence, file=sys.stderr))
-        self._metrics = JsonLines(self.path / "metrics.jsonl")
-        self._rollouts = JsonLines(self.path / "rollouts.jsonl")
+        self._logs = {name: JsonLines(self.path / f"{name}.jsonl") for name in LOGS}
         self._checkpoints = self.path / "checkpoints"
         self._lock: int | None = None
 
@@ -90,7 +98,7 @@ class RunFolder:
     def resume(cls, path: Path | str, *, say: Callable[[str], None] | None = None) -> RunFolder:
         """The run that is here, to be continued. RunError if there is none, or if another process trains into it."""
         folder = cls(path, say=say)
-        if not folder.path.is_dir() or not (folder.holds_run or folder._metrics.path.exists()):
+        if not folder.path.is_dir() or not (folder.holds_run or folder._logs["metrics"].path.exists()):
             raise RunError(f"{folder.path} holds no run to resume; leave --resume out to start one there")
         folder._take_lock()
         folder._open()
@@ -99,7 +107,7 @@ class RunFolder:
     @property
     def holds_run(self) -> bool:
         """Whether anything worth keeping was ever written here."""
-        has_lines = self._metrics.size > 0 or self._rollouts.size > 0
+        has_lines = self._logs["metrics"].size > 0 or self._logs["rollouts"].size > 0
         return has_lines or self.holds_checkpoints or (self.path / "summary.json").exists()
 
     @property
@@ -109,9 +117,7 @@ class RunFolder:
 
     def append_metrics(self, metrics: Mapping[str, float | int | str | None]) -> None:
         """Log one step. ValueError for a key that is not `area/name`, and for NaN or infinity."""
-        for key, value in metrics.items():
-            _check_metric(key, value)
-        self._metrics.append([metrics])
+        self._logs["metrics"].append([checked_metrics(metrics)])
 
     def append_rollouts(
         self,
@@ -120,10 +126,32 @@ class RunFolder:
         step: int,
         stage: str,
         advantages: Sequence[Sequence[float | None]] | None = None,
+        details: Details = Details(),
     ) -> None:
         """Log a step's groups, one line per rollout, and the pictures they look at. `advantages`: one row per group."""
         self._save_pictures(groups)
-        self._rollouts.append(rollout_rows(groups, step=step, stage=stage, advantages=advantages))
+        rows = rollout_rows(groups, step=step, stage=stage, advantages=advantages, details=details)
+        self._logs["rollouts"].append(rows)
+
+    def append_tokens(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Log the tokens of traced rollouts, one line each. ValueError for NaN and infinities."""
+        self._logs["tokens"].append(rows)
+
+    def append_evaluation(self, measured: Measured, *, moment: str, step: int, details: Details = Details()) -> None:
+        """Log a set as it was measured, one line per sample, with previews of the pictures."""
+        for group in measured.groups[: len(measured.greedy)]:
+            self._save_previews(group.sample.pictures)
+        self._logs["evaluations"].append(evaluation_rows(measured, moment=moment, step=step, details=details))
+
+    def append_samples(self, lines: Iterable[tuple[Mapping[str, Any], Sequence[Picture]]]) -> None:
+        """Log what is trained and measured on, once in a run: lines (samples.py), each with the pictures to preview."""
+
+        def rows() -> Iterator[Mapping[str, Any]]:
+            for row, pictures in lines:
+                self._save_previews(pictures)
+                yield row
+
+        self._logs["samples"].append(rows())
 
     def save_offenders(self, groups: Sequence[Group], *, step: int, stage: str) -> Path:
         """Keep the rollouts that broke a step, with their pictures, in a file of their own beside rollouts.jsonl."""
@@ -145,20 +173,44 @@ class RunFolder:
         self._require_lock()
         path = self.picture_path(picture.sha)
         if not path.exists() or path.stat().st_size == 0:
-            write_atomically(path, _png(picture), sync=False)
+            write_atomically(path, png(picture), sync=False)
         return path
+
+    def _save_previews(self, pictures: Iterable[Picture]) -> None:
+        """Small versions of pictures that are not kept as they are."""
+        self._require_lock()
+        for picture in pictures:
+            path = self.preview_path(picture.sha)
+            if not any(one.exists() and one.stat().st_size for one in (path, self.picture_path(picture.sha))):
+                write_atomically(path, preview(picture), sync=False)
 
     def picture_path(self, sha: str) -> Path:
         """Where the picture with this hash is, or would be."""
         return self.path / "pictures" / f"{sha}.png"
 
+    def preview_path(self, sha: str) -> Path:
+        """Where the small version of the picture with this hash is, or would be."""
+        return self.path / "previews" / f"{sha}.webp"
+
     def metrics(self) -> Iterator[dict[str, Any]]:
         """The logged steps, in order."""
-        return self._metrics.read()
+        return self._logs["metrics"].read()
 
     def rollouts(self) -> Iterator[dict[str, Any]]:
         """The logged rollouts, in order."""
-        return self._rollouts.read()
+        return self._logs["rollouts"].read()
+
+    def tokens(self) -> Iterator[dict[str, Any]]:
+        """The tokens of traced rollouts, in order."""
+        return self._logs["tokens"].read()
+
+    def evaluations(self) -> Iterator[dict[str, Any]]:
+        """The measured samples, in order."""
+        return self._logs["evaluations"].read()
+
+    def samples(self) -> Iterator[dict[str, Any]]:
+        """What is trained and measured on; the last line holds the totals."""
+        return self._logs["samples"].read()
 
     def save_checkpoint(
         self, name: str, write: Callable[[Path], None], *, state: Mapping[str, Any], is_best: bool = False
@@ -170,7 +222,7 @@ class RunFolder:
         """
         if not re.fullmatch(r"\w[\w.-]*", name):
             raise ValueError(f"checkpoint name {name!r} may hold letters, digits, '-', '_' and '.' only")
-        for log in (self._metrics, self._rollouts):
+        for log in self._logs.values():
             log.sync()
         known = known_checkpoints(self._checkpoints)
         checkpoint = write_checkpoint(
@@ -179,7 +231,7 @@ class RunFolder:
             state=state,
             number=known[-1].number + 1 if known else 1,
             best=name if is_best else known[-1].best if known else None,
-            offsets={log.path.name: log.size for log in (self._metrics, self._rollouts)},
+            offsets={log.path.name: log.size for log in self._logs.values()},
         )
         let_go(self._checkpoints, kept=KEPT)
         return checkpoint
@@ -239,8 +291,8 @@ class RunFolder:
             if path.name not in kept:
                 remove_folder(path)
         offsets = checkpoint.offsets if checkpoint else {}
-        for log in (self._metrics, self._rollouts):
-            log.truncate(offsets.get(log.path.name, 0))
+        for log in self._logs.values():
+            log.truncate(offsets.get(log.path.name, 0))  # a log that an older version did not write begins here
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write summary.json, whole or not at all. ValueError for NaN or infinity."""
@@ -258,17 +310,28 @@ class RunFolder:
         path = self.path / "command.json"
         if not path.exists():
             raise RunError(f"{self.path} holds no run (no command.json is in it); name a folder that `saccade train` made")
-        return _read_object(path)
+        return read_object(path)
 
     def summary(self) -> dict[str, Any] | None:
         """What summary.json says, None where there is none yet."""
         path = self.path / "summary.json"
-        return _read_object(path) if path.exists() else None
+        return read_object(path) if path.exists() else None
+
+    def write_recipe(self, described: Mapping[str, Any]) -> None:
+        """Say what is run (show.py), whole or not at all."""
+        self._require_lock()
+        write_atomically(self.path / "recipe.json", (json.dumps(described, indent=1, allow_nan=False) + "\n").encode("ascii"))
+
+    def write_check(self, checked: Mapping[str, Any]) -> None:
+        """Keep what a check found, whole or not at all; of a finished run too, and while another process trains."""
+        if not os.access(self.path, os.W_OK):
+            raise RunError(f"{self.path} cannot be written to; keep what was found elsewhere, with --json FILE")
+        write_atomically(self.path / "check.json", (json.dumps(checked, indent=1) + "\n").encode("ascii"))
 
     def close(self) -> None:
         """Stop writing and let another process in."""
-        self._metrics.close()
-        self._rollouts.close()
+        for log in self._logs.values():
+            log.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -288,26 +351,16 @@ class RunFolder:
             raise read_only(self.path)
 
     def _open(self) -> None:
-        pictures = self.path / "pictures"
-        for folder in (self._checkpoints, pictures):
+        images = (self.path / "pictures", self.path / "previews")
+        for folder in (self._checkpoints, *images):
             folder.mkdir(exist_ok=True)
         for leftover in self._checkpoints.glob(".*"):
             shutil.rmtree(leftover, ignore_errors=True)
-        for leftover in pictures.glob(".*"):
+        for leftover in (path for folder in images for path in folder.glob(".*")):
             leftover.unlink()
-        for log in (self._metrics, self._rollouts):
+        for log in self._logs.values():
             if cut := log.open():
                 self.say(f"{log.path.name} ended in a torn line of {cut} bytes, which is dropped.")
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} is not JSON ({error}); put the original back") from error
-    if not isinstance(found, dict):
-        raise RunError(f"{path} must hold an object, got {type(found).__name__}; put the original back")
-    return found
 
 
 def _make(path: Path, *, exist_ok: bool = False) -> None:
@@ -318,19 +371,3 @@ def _make(path: Path, *, exist_ok: bool = False) -> None:
         raise
     except OSError as error:
         raise RunError(f"cannot make the run's folder {path}: {error.strerror}; choose another with --out") from error
-
-
-def _check_metric(key: str, value: Any) -> None:
-    area, slash, name = key.partition("/")
-    if not (area and slash and name):
-        raise ValueError(f"metric {key!r} needs a name like area/name, such as reward/mean")
-    if value is not None and not isinstance(value, (int, float, str)):
-        raise ValueError(f"metric {key} is a {type(value).__name__}; log a number, a string or None (tensors: .item())")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"metric {key} is {value}; metrics are finite, and None says that there is nothing to report")
-
-
-def _png(picture: Picture) -> bytes:
-    buffer = io.BytesIO()
-    picture.image.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from saccade.core.marks import Mark
+from saccade.core.rollout import Rollout
 from saccade.core.sample import Sample
 from saccade.policy.spec import ModelSpec
 from saccade.run.choice import Choice
@@ -36,6 +38,8 @@ class Recipe:
     given know the size at which the model sees them, so boxes can be written in the model's frame (`picture.convert`).
     `uses_model_pixels` says that answers tell places in that frame (Frame.MODEL): models that cut pictures into tiles, which have
     none, are refused.
+    `marks` reads what an answer points at, to be drawn beside it: with the reader of its rewards, in the frame that this one reads. `gold_marks` says
+    what a sample asks for; None draws the boxes, points and masks in its target (core/marks.py).
     """
 
     name: str
@@ -49,6 +53,8 @@ class Recipe:
     seed: int = 0
     gold_answer: Callable[[Sample], str | None] | None = None
     uses_model_pixels: bool = False
+    marks: Callable[[Rollout], Sequence[Mark]] | None = None
+    gold_marks: Callable[[Sample], Iterable[Mark]] | None = None
 
     def __post_init__(self) -> None:
         for kind, names in (("stage", [s.name for s in self.stages]), ("evaluation", [e.name for e in self.evaluations])):

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from safetensors import SafetensorError
@@ -25,7 +26,7 @@ from saccade.policy.transformers_policy import TransformersPolicy
 from saccade.run.checkpoint import write_model
 from saccade.run.choice import Record
 from saccade.run.environment import environment
-from saccade.run.evaluate import Evaluation, measure
+from saccade.run.evaluate import Evaluation, Measured, measure
 from saccade.run.files import RunError
 from saccade.run.folder import RunFolder
 from saccade.run.health import Health
@@ -34,7 +35,10 @@ from saccade.run.probe import probe
 from saccade.run.recipe import Recipe
 from saccade.run.learn import learn
 from saccade.run.memory import Memory
+from saccade.run.records import Details
+from saccade.run.samples import sample_lines
 from saccade.run.seeds import derive, seed_everything
+from saccade.run.show import described
 from saccade.run.stage import Stage
 from saccade.run.watches import WATCHES
 
@@ -56,11 +60,17 @@ class Progress:
 
 
 def train(
-    recipe: Recipe, folder: RunFolder, *, policy: Policy | None = None, is_resumed: bool = False
+    recipe: Recipe,
+    folder: RunFolder,
+    *,
+    policy: Policy | None = None,
+    is_resumed: bool = False,
+    module: ModuleType | None = None,
 ) -> dict[str, Any]:
     """Run a recipe in its folder, from the start or from its last checkpoint; the summary, also in summary.json.
 
-    `policy` is the recipe's model where the caller has loaded it already.
+    `policy` is the recipe's model where the caller has loaded it already. `module` is where the recipe is written: recipe.json takes
+    from it the idea and the sources of its numbers.
     """
     run = _Run(recipe, folder, policy or load_policy(recipe))
     checkpoint = folder.latest_checkpoint() if is_resumed else None
@@ -88,6 +98,7 @@ def train(
     try:
         run.warn_of_bad_rows()
         run.say_what_is_left_out()
+        run.describe(module)
         run.recall()
         if checkpoint:
             run.live.say(f"resumed from {checkpoint.name}: {run.steps_done} of {recipe.total_steps} steps are done")
@@ -121,6 +132,7 @@ class _Run:
         self.recipe, self.folder, self.policy = recipe, folder, policy
         self.progress = Progress(data=_fingerprint(self._tasks()))
         self.memory = Memory()
+        self.details = Details(marks=recipe.marks, gold=recipe.gold_marks, pieces=policy.pieces)
         self.health = Health(WATCHES)
         self.live: Live
         self._clock = time.perf_counter()
@@ -144,6 +156,12 @@ class _Run:
         """How many samples are not trained on, as what is held out shows the same: no fault, and so no warning."""
         if sentence := said_of_left_out([stage.task for stage in self.recipe.stages]):
             self.live.say(sentence)
+
+    def describe(self, module: ModuleType | None) -> None:
+        """What is run and on what; in every leg, as a run that an older version began has none of it."""
+        self.folder.write_recipe(described(self.recipe, module))
+        if not any(self.folder.samples()):
+            self.folder.append_samples(sample_lines(self.recipe, self.policy, self.details))
 
     def open(self) -> None:
         """Before the first step: does the model compute what it should, and how good is it already."""
@@ -236,7 +254,7 @@ class _Run:
             policy.sync_reference(mix=stage.sync_mix)
         if stage.was_sampled:
             advantages = [[learned.advantages.get(id(rollout)) for rollout in group.rollouts] for group in made.asked]
-            self.folder.append_rollouts(made.asked, step=step + 1, stage=stage.name, advantages=advantages)
+            self.folder.append_rollouts(made.asked, step=step + 1, stage=stage.name, advantages=advantages, details=self.details)
         seconds = time.perf_counter() - start
         tokens = sum(rollout.n_sampled for group in made.asked for rollout in group.rollouts)
         return {
@@ -267,7 +285,7 @@ class _Run:
         found = {}
         for evaluation in evaluations:
             self.live.note(f"measuring {evaluation.name}")
-            found[evaluation.name] = measure(self.policy, evaluation, seed=self._eval_seed(evaluation)).as_dict()
+            found[evaluation.name] = self._measured(moment, evaluation).as_dict()
         metrics = {key: value for one in found.values() for key, value in one["metrics"].items()}
         self._log({"run/stage": moment, "run/step": self.steps_done, **metrics})
         return found
@@ -277,9 +295,15 @@ class _Run:
         metrics: dict[str, float] = {}
         for evaluation in self.recipe.evaluations:
             if evaluation.selects:
-                metrics |= measure(self.policy, evaluation, seed=self._eval_seed(evaluation)).metrics
+                metrics |= self._measured(f"{stage.name}-{self.progress.step}", evaluation).metrics
         self._choose(stage, metrics)
         return metrics
+
+    def _measured(self, moment: str, evaluation: Evaluation) -> Measured:
+        """One set measured and, sample by sample, written down."""
+        found = measure(self.policy, evaluation, seed=derive(self.recipe.seed, "evaluation", evaluation.name))
+        self.folder.append_evaluation(found, moment=moment, step=self.steps_done, details=self.details)
+        return found
 
     def _choose(self, stage: Stage, metrics: Mapping[str, float]) -> None:
         """The checkpoint that is about to be written, or the one held: whichever the recipe prefers is held from now on."""
@@ -294,9 +318,6 @@ class _Run:
     def _record(self) -> Record:
         before = {key: value for found in self.progress.before.values() for key, value in found["metrics"].items()}
         return Record(before=before, checkpoints=self.progress.candidates)
-
-    def _eval_seed(self, evaluation: Evaluation) -> int:
-        return derive(self.recipe.seed, "evaluation", evaluation.name)
 
     # ---- keeping
 

@@ -35,6 +35,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,7 +48,7 @@ from saccade.data.miniature.cache import miniature
 from saccade.data.miniature.gui_r1 import write_gui_r1
 from saccade.policy.embedded import EMBEDDED
 from saccade.policy.spec import ModelSpec, Optimization, Sampling
-from saccade.recipes.gui_r1.samples import ask, bare, worked
+from saccade.recipes.gui_r1.samples import ask, bare, gold_marks, marks, worked
 from saccade.rewards.papers.gui_r1 import accuracy, format, metrics, success, type_match
 from saccade.run.choice import Highest
 from saccade.run.evaluate import Evaluation
@@ -163,6 +164,8 @@ def recipe(
         seed=seed,
         gold_answer=worked,
         uses_model_pixels=True,
+        marks=partial(marks, as_released=as_released),
+        gold_marks=gold_marks,
     )
 
 

@@ -11,11 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from saccade.core.picture import Box, Frame, Picture
+from saccade.core.marks import Mark
+from saccade.core.picture import Box, Frame, Picture, Point
+from saccade.core.rollout import Rollout
 from saccade.core.sample import DataError, Message, Sample
 from saccade.data.parquet import picture
 from saccade.recipes.gui_r1.prompts import answer, question
-from saccade.rewards.papers.gui_r1.action import ACTIONS, POINT_ACTIONS, TEXT_ACTIONS, GoldAction
+from saccade.rewards.papers.gui_r1.action import ACTIONS, POINT_ACTIONS, TEXT_ACTIONS, GoldAction, one_action
+from saccade.rewards.papers.gui_r1.released import released_action
 from saccade.rewards.read.actions import NO_TEXT
 
 LEVELS = ("_high", "_low")  # C the two halves of AndroidControl share one list of actions
@@ -69,6 +72,27 @@ def bare(sample: Sample) -> str:
     """
     gold: GoldAction = sample.target
     return answer(gold.name, _middle(gold, sample.pictures[-1]), gold.text)
+
+
+def marks(rollout: Rollout, *, as_released: bool = False) -> list[Mark]:
+    """What the answer does and where, as its rewards read it; an action without a place is one of the whole screen."""
+    said = released_action(rollout.text) if as_released else one_action(rollout.text).value
+    if said is None:
+        return []
+    has_place = said.name.lower() in POINT_ACTIONS or not as_released  # the released reading has a point for everything
+    return [_mark(said.name, said.point if has_place else None, said.text, screen=len(rollout.pictures) - 1)]
+
+
+def gold_marks(sample: Sample) -> list[Mark]:
+    """The gold action and its place."""
+    gold: GoldAction = sample.target
+    return [_mark(gold.name, gold.place, gold.text, screen=len(sample.pictures) - 1)]
+
+
+def _mark(name: str, place: Box | Point | None, text: str | None, *, screen: int) -> Mark:
+    """An action for a person: click, scroll up, type 'abc'."""
+    said = "" if not text or text == NO_TEXT else f" {text}" if name.lower() == "scroll" else f" {text!r}"
+    return Mark(shape=place or Box(0, 0, 1, 1, Frame.UNIT), picture=screen, verb=f"{name}{said}")
 
 
 def _middle(gold: GoldAction, screen: Picture) -> tuple[int, int] | None:

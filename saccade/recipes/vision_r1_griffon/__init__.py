@@ -34,6 +34,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,7 +47,7 @@ from saccade.data.miniature.vision_r1_griffon import write_vision_r1_griffon
 from saccade.data.vision_r1_griffon import HARD, LEAST
 from saccade.policy.embedded import EMBEDDED
 from saccade.policy.spec import ModelSpec, Optimization, Sampling
-from saccade.recipes.vision_r1_griffon.figures import box_f1, figures, too_many
+from saccade.recipes.vision_r1_griffon.figures import box_f1, figures, marks, too_many
 from saccade.recipes.vision_r1_griffon.prompts import ask, gold_answer
 from saccade.recipes.vision_r1_griffon.sets import Sets, sets_of
 from saccade.rewards.geometry.matching import Staged
@@ -194,6 +195,7 @@ def recipe(
         seed=seed,
         gold_answer=gold_answer,
         uses_model_pixels=True,
+        marks=partial(marks, as_released=rewards in ("released", "adaptive")),
     )
 
 

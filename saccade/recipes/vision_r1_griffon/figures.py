@@ -12,13 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 
+from saccade.core.marks import Mark
 from saccade.core.picture import Frame, Labelled
 from saccade.core.reward import reward
 from saccade.core.rollout import Rollout, Score
 from saccade.rewards.geometry.coco import coco_metrics, from_labelled
 from saccade.rewards.geometry.matching import Counts, found
 from saccade.rewards.geometry.objects import all_brought
-from saccade.rewards.papers.vision_r1_griffon.reading import predictions
+from saccade.rewards.papers.vision_r1_griffon.reading import predictions, released_predictions
 
 HIT = 0.5  # P of AP50; the IoU from which a box counts as found
 
@@ -62,6 +63,12 @@ def box_f1(rollout: Rollout) -> Score:
 def too_many(rollout: Rollout) -> bool:
     """Whether more boxes are written than there are objects to find."""
     return predictions(rollout.text).n_written > len(rollout.sample.target)
+
+
+def marks(rollout: Rollout, *, as_released: bool = False) -> list[Mark]:
+    """The boxes that an answer says, as its rewards read them."""
+    read = released_predictions if as_released else predictions
+    return [Mark(shape=thing.box, label=thing.label) for thing in read(rollout.text).found]
 
 
 def _pair(rollout: Rollout) -> tuple[list[Labelled], list[Labelled]]:

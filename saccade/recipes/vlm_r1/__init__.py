@@ -49,7 +49,7 @@ from saccade.data.miniature.vlm_r1 import write_vlm_r1
 from saccade.policy.embedded import EMBEDDED
 from saccade.policy.spec import LoRA, ModelSpec, Optimization, Sampling
 from saccade.recipes.vlm_r1.figures import detection, grounding
-from saccade.recipes.vlm_r1.samples import worked
+from saccade.recipes.vlm_r1.samples import marks, worked
 from saccade.recipes.vlm_r1.sets import Lists, held_back, sets_of
 from saccade.rewards.mix import routed
 from saccade.rewards.papers.vlm_r1 import (
@@ -223,6 +223,7 @@ def recipe(
         seed=seed,
         gold_answer=partial(worked, frame=coordinates),
         uses_model_pixels=coordinates is Frame.MODEL and set(train) != {"text"},
+        marks=partial(marks, frame=coordinates),
     )
 
 

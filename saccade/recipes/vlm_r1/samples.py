@@ -17,11 +17,15 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from saccade.core.marks import Mark
 from saccade.core.picture import Box, Frame, Labelled, Picture
+from saccade.core.rollout import Rollout
 from saccade.core.sample import DataError, Message, Sample
 from saccade.data.miniature.digits import CELL
 from saccade.data.vlm_r1 import METHOD
 from saccade.recipes.vlm_r1.prompts import ovd_answer, ovd_question, prompt, rec_answer, text_answer
+from saccade.rewards.papers.vlm_r1.grounding import Grounding
+from saccade.rewards.papers.vlm_r1.reading import detections
 from saccade.rewards.read.boxes import box, boxes
 
 KINDS = {"rec": "rec"} | dict.fromkeys(("od_ap", "od_ap50", "odLength", "map", "weighted_sum"), "ovd")
@@ -112,6 +116,15 @@ def _at_cells(sample: Sample) -> str:
     places = [(thing.label, sample.pictures[0].convert(thing.box, to=Frame.MODEL)) for thing in things]
     said = [f"{label} at {int(b.x1 + b.x2) // 2 // CELL} {int(b.y1 + b.y2) // 2 // CELL}" for label, b in places]
     return f"{', '.join(said)}." if said else "Nothing is there." if sample.kind == "ovd" else ""
+
+
+def marks(rollout: Rollout, *, frame: Frame) -> list[Mark]:
+    """The boxes that an answer says, as its rewards read them; they lie in the first picture."""
+    if rollout.sample.kind == "rec":
+        said = Grounding(frame=frame).read(rollout.text).value
+        return [] if said is None else [Mark(shape=said)]
+    found = detections(rollout.text, frame).value if rollout.sample.kind == "ovd" else None
+    return [] if found is None else [Mark(shape=thing.box, label=thing.label) for thing in found.found]
 
 
 def _sample(

@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from saccade.core.exchange import note
 from saccade.core.picture import Picture
 from saccade.core.reward import Reward, as_score, value_of
 from saccade.core.rollout import Rollout, Score
@@ -112,6 +113,13 @@ class Judge(Protocol):
         """The reply. JudgeFailed where there is none."""
 
 
+async def replied(judge: Judge, question: Question) -> Reply:
+    """The judge's reply, noted beside the score that is being made, so that a run's record has it. JudgeFailed as the judge's."""
+    reply = await judge(question)
+    note(getattr(judge, "name", type(judge).__name__), question.messages, reply.text)
+    return reply
+
+
 Ask = Callable[[Rollout], "Question | Score | None | Awaitable[Question | Score | None]"]
 Read = Callable[[Reply, Rollout], "Score | float | None"]
 
@@ -156,7 +164,7 @@ class Judged:
 
     async def _reply(self, question: Question, ask: Callable[..., Awaitable[str]] | None) -> Reply:
         if self.judge != "policy":
-            return await self.judge(question)
+            return await replied(self.judge, question)
         if ask is None:
             raise JudgeFailed("there is no policy here to ask")
         told = question.in_words()

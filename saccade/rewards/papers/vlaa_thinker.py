@@ -39,7 +39,7 @@ from saccade.rewards.answers.accuracy import accuracy_by, golds_of, last_answer,
 from saccade.rewards.answers.numeric import is_close, only_quantity
 from saccade.rewards.answers.rule import says_the_same
 from saccade.rewards.geometry.objects import brought, gold_box
-from saccade.rewards.judges.judge import Judge, JudgeFailed, Question
+from saccade.rewards.judges.judge import Judge, JudgeFailed, Question, replied
 from saccade.rewards.judges.quote import quoted
 from saccade.rewards.mix import routed
 from saccade.rewards.published import Example, published
@@ -122,7 +122,7 @@ def rated_by(judge: Judge) -> Scorer:
         *asked, answer = conversation
         parts = [part for message in asked if message.role == "user" for part in message.parts]
         said = f"The reply:\n{quoted(answer.text)}"
-        reply = await judge(Question.about(rules, *parts, said, schema=schema, max_tokens=32))
+        reply = await replied(judge, Question.about(rules, *parts, said, schema=schema, max_tokens=32))
         return float(reply.data["rating"])
 
     return rate

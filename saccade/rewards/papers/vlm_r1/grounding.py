@@ -34,14 +34,15 @@ class Grounding:
         gold = gold_box(rollout.sample.target)
         if gold.value is None:
             return Score(None, gold.why)
-        read = released_box(rollout.text, self.frame) if self.as_released else self._read(rollout.text)
+        read = released_box(rollout.text, self.frame) if self.as_released else self.read(rollout.text)
         if read.value is None:
             return Score(0.0, read.why)
         said = brought(read.value, rollout, to=gold.value.frame)
         iou = released_iou(said, gold.value) if self.as_released else said.iou(gold.value)
         return Score(iou if self.above is None else float(iou > self.above), f"IoU {iou:.2f}")
 
-    def _read(self, text: str) -> Reading[Box]:
+    def read(self, text: str) -> Reading[Box]:
+        """The box that an answer says, in our reading."""
         return last_section(text, "answer").then(lambda block: box(block, frame=self.frame))
 
 
