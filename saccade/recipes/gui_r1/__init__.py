@@ -1,7 +1,8 @@
 """GUI-R1: the next action on a screen, learnt from right and wrong alone, with one space of actions for every platform.
 
-Luo et al. 2025, "GUI-R1: A Generalist R1-Style Vision-Language Action Model for GUI Agents", arXiv 2504.10458. No SFT before: GRPO on 3,000
-chosen steps, half of them low-level (find this, click it), half high-level (a command, what was done, what is next).
+Luo et al. 2025, "GUI-R1: A Generalist R1-Style Vision-Language Action Model for GUI Agents", arXiv 2504.10458. No SFT
+before: GRPO on 3,000 chosen steps, half of them low-level (find this, click it), half high-level (a command, what was
+done, what is next).
 
     saccade train gui_r1                                    the embedded grounding model on real widgets of three platforms
     saccade train gui_r1 --with variant=sft                 control arm: imitation of the same rows
@@ -14,16 +15,18 @@ The questions stand in `prompts.py`, rows into samples in `samples.py`, rewards 
 
 Departs:
 - The prompt is short, in our words, and has no worked examples; the original has four.
-- Every run is measured on all benchmarks that lie in the data's folder, each with its own list of actions. The original rebuilds the
-  prompts in scripts of their own.
-- The step is right (SR) when its name and its argument are; the released script's figure does not require the name, and leaves actions
-  without an argument out. `as_released` trains with the released rewards and reports the released figures besides.
-- Gold boxes meet the point in the picture as the model sees it; the original scales them to the size before the processor's rounding.
+- Every run is measured on all benchmarks that lie in the data's folder, each with its own list of actions. The original
+  rebuilds the prompts in scripts of their own.
+- The step is right (SR) when its name and its argument are; the released script's figure does not require the name, and
+  leaves actions without an argument out. `as_released` trains with the released rewards and reports the released
+  figures besides.
+- Gold boxes meet the point in the picture as the model sees it; the original scales them to the size before the
+  processor's rounding.
 - Evaluation is greedy, as there, without its repetition penalty of 1.05; answers are sampled too.
 - The checkpoint is the best on test.parquet (rows held back where there is none), which no stage trains on and no result is
   reported of. The original keeps the last three.
-- Rows of the format bring no thoughts, so the SFT arm imitates bare answers: as many rows, in as many optimizer steps, as the RL arm
-  asks. What the paper's SFT did is not told.
+- Rows of the format bring no thoughts, so the SFT arm imitates bare answers: as many rows, in as many optimizer steps,
+  as the RL arm asks. What the paper's SFT did is not told.
 - Training rows whose screens a test set shows are left out, and a run says how many.
 - Rows that ask to type, select or scroll without saying what are bad rows: no answer to them could be judged.
 
@@ -127,11 +130,11 @@ def recipe(
 ) -> Recipe:
     """GUI-R1 with the paper's numbers, or the miniature's for an embedded model.
 
-    `data` is a folder of parquet files (train, test, NAME_test) or of ScreenSpot's records; None writes the embedded miniature.
-    `accuracy_weight` leaves the rest of 1 to the format. `as_released` takes the released rewards, flaws and all. `only` names the
-    benchmarks of the folder to report on, with commas between them; all where it is empty (screenshots are large: all eight of the
-    original take gigabytes). `benchmark` is a further folder of ScreenSpot's records to report on. DataError where there are no rows
-    to train on.
+    `data` is a folder of parquet files (train, test, NAME_test) or of ScreenSpot's records; None writes the embedded
+    miniature. `accuracy_weight` leaves the rest of 1 to the format. `as_released` takes the released rewards, flaws and
+    all. `only` names the benchmarks of the folder to report on, with commas between them; all where it is empty
+    (screenshots are large: all eight of the original take gigabytes). `benchmark` is a further folder of ScreenSpot's
+    records to report on. DataError where there are no rows to train on.
     """
     if not 0 <= accuracy_weight <= 1:
         raise DataError(f"accuracy_weight is a share from 0 to 1, the format has the rest; got {accuracy_weight}")
@@ -251,7 +254,8 @@ def _evaluation(name: str, task: Task, numbers: Numbers, as_released: bool, **op
 
 
 def figures(rollouts: Sequence[Rollout]) -> Mapping[str, float]:
-    """Type, GR and SR of a set, each over the steps that it applies to, and SR of each level; without those that apply to none."""
+    """Type, GR and SR of a set, each over the steps that it applies to, and SR of each level; without those that apply
+    to none."""
     levels = sorted({rollout.sample.kind for rollout in rollouts})
     of_level = {f"SR_{level}": metrics([r for r in rollouts if r.sample.kind == level])["SR"] for level in levels}
     found = {**metrics(rollouts), **(of_level if len(levels) > 1 else {})}

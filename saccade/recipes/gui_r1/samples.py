@@ -66,7 +66,8 @@ def worked(sample: Sample) -> str:
 
 
 def bare(sample: Sample) -> str:
-    """The gold action as the model would write it, its point in the middle of the gold place, in pixels as the model sees the picture.
+    """The gold action as the model would write it, its point in the middle of the gold place, in pixels as the model
+    sees the picture.
 
     ValueError where there is a point and the picture does not know its size there.
     """

@@ -1,10 +1,11 @@
 """Vision-R1 (Griffon): boxes as text, rewarded for form, recall and precision by thresholds that rise while training.
 
-Zhan et al. 2025, "Vision-R1: Evolving Human-Free Alignment in Large Vision-Language Models via Vision-Guided Reinforcement
-Learning", arXiv 2503.18013. A model writes the objects of a picture as a JSON list, without thinking. Instead of imitating one order
-of one list it is paid for what its own list is worth: is it a list of boxes (dual format), how many objects does it find (recall), how
-well do its boxes fit (precision). Low overlaps earn nothing and high ones everything (differentiation), and for a strong model what
-counts as low and high rises half way through (staged progression).
+Zhan et al. 2025, "Vision-R1: Evolving Human-Free Alignment in Large Vision-Language Models via Vision-Guided
+Reinforcement Learning", arXiv 2503.18013. A model writes the objects of a picture as a JSON list, without thinking.
+Instead of imitating one order of one list it is paid for what its own list is worth: is it a list of boxes (dual
+format), how many objects does it find (recall), how well do its boxes fit (precision). Low overlaps earn nothing and
+high ones everything (differentiation), and for a strong model what counts as low and high rises half way through
+(staged progression).
 
     saccade train vision_r1_griffon                                     the embedded grounding model on the embedded miniature
     saccade train vision_r1_griffon --with progression=half             thresholds that rise half way
@@ -12,13 +13,16 @@ counts as low and high rises half way through (staged progression).
     saccade train vision_r1_griffon --with variant=sft                  the control arm: imitation of the same rows
     saccade train vision_r1_griffon --model Qwen/Qwen2.5-VL-7B-Instruct --data Vision-R1-Data
 
-Variants: `vision_r1` (RL), `sft` (SFT on the same rows, once each; in the miniature in as many steps), `warmed` (a short SFT, then RL: what a base that cannot write such lists, as
-Qwen2-VL, needs: # C issue 43). `rewards` are `paper`; `pairs`: the paper's, with precision over pairs alone, so that extra boxes are free; `released` and `adaptive`: the released
-code as its script runs it, and with --adaptive true. Questions stand in `prompts.py`, figures in `figures.py`, rewards and what they
-depart in in `saccade/rewards/papers/vision_r1_griffon/`, the on-disk format in `saccade/data/vision_r1_griffon.py`.
+Variants: `vision_r1` (RL), `sft` (SFT on the same rows, once each; in the miniature in as many steps), `warmed` (a
+short SFT, then RL: what a base that cannot write such lists, as Qwen2-VL, needs: # C issue 43). `rewards` are `paper`;
+`pairs`: the paper's, with precision over pairs alone, so that extra boxes are free; `released` and `adaptive`: the
+released code as its script runs it, and with --adaptive true. Questions stand in `prompts.py`, figures in `figures.py`,
+rewards and what they depart in in `saccade/rewards/papers/vision_r1_griffon/`, the on-disk format in
+`saccade/data/vision_r1_griffon.py`.
 
 Departs:
-- Thresholds rise with progression=half (or third) only: never is best for Qwen2.5-VL by the paper's own table, half for Griffon-G.
+- Thresholds rise with progression=half (or third) only: never is best for Qwen2.5-VL by the paper's own table, half for
+  Griffon-G.
 - Boxes are written as Qwen2.5-VL writes them. Griffon-G's plain-text lines are not read: its RL code was not released.
 - Row order is drawn anew each epoch. The original sorts rows by number of instances, and its sampler then shuffles them.
 - A prompt is never cut. The original's cut changes what the learner reads but not the mask (a known bug).
@@ -155,12 +159,12 @@ def recipe(
 ) -> Recipe:
     """Vision-R1 with the paper's numbers, or the miniature's for an embedded model.
 
-    `data` is a folder of parquet files in the published columns, or of annotated pictures (COCO, VOC, YOLO, ...: asked for all
-    their categories; a fifth is held out); None writes the embedded miniature. `progression` says when the
-    thresholds rise, and `differentiation` whether there are any but the one of a hit; both are of the rewards `paper` and `pairs`.
-    `beta` is the KL coefficient of the paper or the code. `own` is the scale's own: what suits Qwen2.5-VL and the paper's
-    coefficient, or the miniature's. `rows` are those with 1 to 30 objects, the hard ones of them, or all up to 30 with the
-    negatives.
+    `data` is a folder of parquet files in the published columns, or of annotated pictures (COCO, VOC, YOLO, ...: asked
+    for all their categories; a fifth is held out); None writes the embedded miniature. `progression` says when the
+    thresholds rise, and `differentiation` whether there are any but the one of a hit; both are of the rewards `paper`
+    and `pairs`. `beta` is the KL coefficient of the paper or the code. `own` is the scale's own: what suits Qwen2.5-VL
+    and the paper's coefficient, or the miniature's. `rows` are those with 1 to 30 objects, the hard ones of them, or
+    all up to 30 with the negatives.
     """
     numbers = MINIATURE if model in EMBEDDED else PAPER
     folder = miniature("vision_r1_griffon", write_vision_r1_griffon) if data is None else Path(data)

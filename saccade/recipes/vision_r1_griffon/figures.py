@@ -2,8 +2,8 @@
 
     >>> Evaluation(..., score=box_f1, shares=(dual_format(), too_many), totals=(figures,))
 
-All answers of a set count alike (a constant score of its boxes, # C), so that the order in which they were written decides. Boxes are
-compared in pixels of the stored picture.
+All answers of a set count alike (a constant score of its boxes, # C), so that the order in which they were written
+decides. Boxes are compared in pixels of the stored picture.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ HIT = 0.5  # P of AP50; the IoU from which a box counts as found
 
 
 def figures(rollouts: Sequence[Rollout]) -> Mapping[str, float]:
-    """mAP, AP50, AP75 and AR100 as COCO has them (0 to 1; -1 without gold), and of all boxes of the set together: the share that is
-    right at IoU 0.5 (precision), the share of gold that was found (recall), the same whatever its label says, which is what the
-    rewards pay for (placed), and how many boxes an answer has (boxes) of how many gold ones (gold).
+    """mAP, AP50, AP75 and AR100 as COCO has them (0 to 1; -1 without gold), and of all boxes of the set together: the
+    share that is right at IoU 0.5 (precision), the share of gold that was found (recall), the same whatever its label
+    says, which is what the rewards pay for (placed), and how many boxes an answer has (boxes) of how many gold ones
+    (gold).
 
-    Questions for one category or expression are asked once per picture and category that it shows, and what is said in answer is
-    taken to be of that category (# C `--single --pos`, the ODinW setting); mAP is then the mean over these categories. Expressions
-    are one category together.
+    Questions for one category or expression are asked once per picture and category that it shows, and what is said in
+    answer is taken to be of that category (# C `--single --pos`, the ODinW setting); mAP is then the mean over these
+    categories. Expressions are one category together.
     """
     said, gold = zip(*map(_pair, rollouts), strict=True)
     coco = coco_metrics(*from_labelled(gold, said)[:2])
@@ -51,7 +52,8 @@ def figures(rollouts: Sequence[Rollout]) -> Mapping[str, float]:
 
 @reward
 def box_f1(rollout: Rollout) -> Score:
-    """2 right / (written + gold) boxes of one answer, right at IoU 0.5 and of the right label; 1 for nothing said of nothing. # O"""
+    """2 right / (written + gold) boxes of one answer, right at IoU 0.5 and of the right label; 1 for nothing said of
+    nothing. # O"""
     said, gold = _pair(rollout)
     counts = _counts(said, gold)
     # Items that are no box were written, too.

@@ -1,4 +1,5 @@
-"""What each variant of the rewards would have paid for the answers of a run: who writes boxes too many, and which groups teach nothing.
+"""What each variant of the rewards would have paid for the answers of a run: who writes boxes too many, and which
+groups teach nothing.
 
     python -m saccade.recipes.vision_r1_griffon.paid RUN [DATA]         # a run of this recipe, and the --data it had
 
@@ -36,8 +37,9 @@ EPS = 1e-4  # L of the advantage
 
 @dataclass(frozen=True, kw_only=True)
 class Paid:
-    """Mean advantages within groups of answers with more, exactly as many and fewer boxes than there are objects (answers without
-    any box belong to none), and the share of groups in which recall, or recall and precision together, tells no answers apart."""
+    """Mean advantages within groups of answers with more, exactly as many and fewer boxes than there are objects
+    (answers without any box belong to none), and the share of groups in which recall, or recall and precision together,
+    tells no answers apart."""
 
     extra: float
     exact: float
@@ -71,7 +73,8 @@ def paid(groups: Sequence[Group], rewards: Rewards, *, progress: float) -> Paid:
 
 
 def groups_of(run: Path, samples: Mapping[str, Sample], reader: Reader) -> list[Group]:
-    """The groups of a run's rollouts.jsonl, their pictures as the model saw them. DataError for a sample that is not there."""
+    """The groups of a run's rollouts.jsonl, their pictures as the model saw them. DataError for a sample that is not
+    there."""
     found: dict[tuple[str, int, str], list[Rollout]] = {}
     for line in (run / "rollouts.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)

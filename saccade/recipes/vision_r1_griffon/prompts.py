@@ -7,10 +7,11 @@
     >>> written([Labelled("7", Box(12, 30, 40, 60, Frame.MODEL))])
     '```json\\n[{"bbox_2d": [12, 30, 40, 60], "label": "7"}]\\n```'
 
-The data set's problems are worded for Griffon; the released loader rewords them for Qwen2.5-VL and stops at a wording that
-it does not know (# C). So does this: the three wordings are told by a mark each, what is asked for is kept, the rest is
-ours. There is no system turn and there are no thinking tags: the completion is the list.  # C A category list also names what
-the picture does not show; an object is labelled as it was asked for ("red cube" if so); where nothing is there, the list is [].
+The data set's problems are worded for Griffon; the released loader rewords them for Qwen2.5-VL and stops at a wording
+that it does not know (# C). So does this: the three wordings are told by a mark each, what is asked for is kept, the
+rest is ours. There is no system turn and there are no thinking tags: the completion is the list.  # C A category list
+also names what the picture does not show; an object is labelled as it was asked for ("red cube" if so); where nothing
+is there, the list is [].
 """
 
 from __future__ import annotations
@@ -86,6 +87,7 @@ def ask(row: Mapping[str, Any]) -> Sample:
 
 
 def gold_answer(sample: Sample) -> str:
-    """The list that deserves full marks: every object in the order of its row, boxes in whole pixels of the picture as the model sees it."""
+    """The list that deserves full marks: every object in the order of its row, boxes in whole pixels of the picture as
+    the model sees it."""
     (picture,) = sample.pictures
     return written(Labelled(t.label, picture.convert(t.box, to=Frame.MODEL)) for t in sample.target)

@@ -24,8 +24,8 @@ Departs:
 - beta follows steps done / steps of the stage. The original's fractional epoch makes it rise again in a second epoch.
 - Answers are compared by their own row's problem type; the original takes that of the first row of the batch.
 - Blocks may be parted by any whitespace and must not be empty, and numbers are read whole; see the rewards' file.
-- The miniature is shown the form, good and bad habits, and how to judge, before (`warm_up.py`); the paper is RL alone. It is
-  asked in few words, and as a judge gets the caption and the question without rules, which it could not follow.
+- The miniature is shown the form, good and bad habits, and how to judge, before (`warm_up.py`); the paper is RL alone.
+  It is asked in few words, and as a judge gets the caption and the question without rules, which it could not follow.
 
 Sources of numbers: P paper, C released code, L default of the library that the code ran (TRL 0.16), I inferred, O ours.
 """
@@ -133,11 +133,12 @@ def recipe(
 ) -> Recipe:
     """Visionary-R1 with the paper's numbers, or the miniature's for the embedded model.
 
-    `data` is a folder in the published format (parquet of image, problem, solution, problem_type; the set "train" is trained
-    on, every other is measured, and no picture of theirs is trained on); None writes the embedded miniature. `start` is an
-    embedded model after its warm-up, exported, for arms that shall begin with the same weights.
+    `data` is a folder in the published format (parquet of image, problem, solution, problem_type; the set "train" is
+    trained on, every other is measured, and no picture of theirs is trained on); None writes the embedded miniature.
+    `start` is an embedded model after its warm-up, exported, for arms that shall begin with the same weights.
 
-    DataError for a variant or course that there is not, a folder without training rows, or `start` with a model that is not embedded.
+    DataError for a variant or course that there is not, a folder without training rows, or `start` with a model that is
+    not embedded.
     """
     if variant not in ABOUT or kl not in COURSES:
         raise DataError(f"variant is {variant!r}, kl {kl!r}; have the variants {', '.join(ABOUT)} and the courses {', '.join(COURSES)}")
@@ -227,7 +228,8 @@ def _task(folder: Path, name: str, read_as: ReadAs) -> Task:
 
 
 def _comparable(folder: Path, name: str) -> list[dict[str, Any]]:
-    """The rows whose answers can be compared: free-form ones need nltk, and without it the embedded data does without them."""
+    """The rows whose answers can be compared: free-form ones need nltk, and without it the embedded data does without
+    them."""
     rows = list(read(folder, name))
     if not _has_rouge() and any(row.get("problem_type") == "free-form" for row in rows):
         if "warmup" not in sets(folder):

@@ -5,8 +5,8 @@
     ('numerical', '3')
 
 A system turn asks for a description of all that is there, for reasoning that builds on it, and for a short answer; the
-user's turn is the picture and the question (specs/visionary_r1.md 1.2 gives what each must ask for).  # C  The embedded model
-knows no system turns and few words: its questions end with a short form of the same.  # O
+user's turn is the picture and the question (specs/visionary_r1.md 1.2 gives what each must ask for).  # C  The embedded
+model knows no system turns and few words: its questions end with a short form of the same.  # O
 """
 
 from __future__ import annotations

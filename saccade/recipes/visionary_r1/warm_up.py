@@ -1,4 +1,5 @@
-"""What the tiny model is shown before its reinforcement learning: the form, several habits, and how to judge a caption.  # O
+"""What the tiny model is shown before its reinforcement learning: the form, several habits, and how to judge a
+caption.  # O
 
 The paper needs nothing of this: its base model can describe, reason and judge. The embedded model can read digits and add
 them up. A short imitation shows it captions, in habits that leave something to be learnt:
@@ -8,9 +9,10 @@ them up. A short imitation shows it captions, in habits that leave something to 
     half     10 %   the digits in the caption, and still what the note says, or a guess
     hidden   10 %   the sum worked out in the caption, nothing in the thought
 
-six in ten of them in the form with a caption and the others in the one without, so that all arms begin with the same weights. And to
-judge, from text alone: to work out the answer from a caption that holds the digits, to answer "?" where it holds none, and
-to call out one that reasons. All is said in words that the tiny model knows: it spells new ones letter by letter, and badly.
+six in ten of them in the form with a caption and the others in the one without, so that all arms begin with the same
+weights. And to judge, from text alone: to work out the answer from a caption that holds the digits, to answer "?" where
+it holds none, and to call out one that reasons. All is said in words that the tiny model knows: it spells new ones
+letter by letter, and badly.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ JUDGED = "judged"  # the kind of the samples about a caption
 
 
 def briefly(caption: str, sample: Sample) -> Question:
-    """What the tiny model is asked about a caption: the caption and the bare question, without the picture, and no rules."""
+    """What the tiny model is asked about a caption: the caption and the bare question, without the picture, and no
+    rules."""
     return Question(messages=(Message("user", (f"{caption} {sample.data['problem']}",)),), max_tokens=48)
 
 

@@ -1,38 +1,42 @@
 """VL-Rethinker: replay what can still teach, and make the model think twice.
 
-Wang et al. 2025, "VL-Rethinker: Incentivizing Self-Reflection of Vision-Language Models with Reinforcement Learning", arXiv 2504.08837.
-GRPO starves as a policy improves: more and more groups are all right or all wrong and have no advantage. Selective Sample Replay
-(SSR) fills their places with earlier answers, the likelier the larger their advantage (stage 1). Then finished answers are gone
-on with after a forced word of doubt, and what is right in the end is learned and imitated (stage 2, forced rethinking).
+Wang et al. 2025, "VL-Rethinker: Incentivizing Self-Reflection of Vision-Language Models with Reinforcement Learning",
+arXiv 2504.08837. GRPO starves as a policy improves: more and more groups are all right or all wrong and have no
+advantage. Selective Sample Replay (SSR) fills their places with earlier answers, the likelier the larger their
+advantage (stage 1). Then finished answers are gone on with after a forced word of doubt, and what is right in the end
+is learned and imitated (stage 2, forced rethinking).
 
     saccade train vl_rethinker                                    the embedded tiny model on the embedded miniature
     saccade train vl_rethinker --with variant=grpo                control arm: neither replay nor rethinking
     saccade train vl_rethinker --model Qwen/Qwen2.5-VL-7B-Instruct --data ViRL39K
 
-Variants are the paper's ablation: `full`, `no_forced` (SSR, nothing forced), `filter` (in place of SSR the informative answers are
-repeated), `grpo`. All have the same stages, prompts and steps. What SSR and forced rethinking are stands in `saccade/algo/replay.py`
-and `saccade/algo/rethinking.py`, the rewards in `rewards.py` and `saccade/rewards/papers/vl_rethinker.py`, the format in `saccade/data/vl_rethinker.py`.
+Variants are the paper's ablation: `full`, `no_forced` (SSR, nothing forced), `filter` (in place of SSR the informative
+answers are repeated), `grpo`. All have the same stages, prompts and steps. What SSR and forced rethinking are stands in
+`saccade/algo/replay.py` and `saccade/algo/rethinking.py`, the rewards in `rewards.py` and
+`saccade/rewards/papers/vl_rethinker.py`, the format in `saccade/data/vl_rethinker.py`.
 
 Departs:
-- SSR is on. In the released HEAD a default argument switches it off, whatever the script asks for (`ssr=released` is what the code
-  would do if it did not).
+- SSR is on. In the released HEAD a default argument switches it off, whatever the script asks for (`ssr=released` is
+  what the code would do if it did not).
 - What came of a forced answer is held to that answer by its place. The released code attaches rewards of other answers.
-- Forced words are read and not learned, and what is imitated is what the policy sampled. The original learns the words, too.
-- Sampling draws from the whole distribution, after forced words as well. The original has top_p 0.95 and top_k 40, and 0.9 as
-  temperature after forced words, and takes log-probs of the whole distribution.
-- Means over tokens are over an update. The original's are over a micro-batch; and it clips a micro-batch's loss above 10 to nothing.
+- Forced words are read and not learned, and what is imitated is what the policy sampled. The original learns the words,
+  too.
+- Sampling draws from the whole distribution, after forced words as well. The original has top_p 0.95 and top_k 40, and
+  0.9 as temperature after forced words, and takes log-probs of the whole distribution.
+- Means over tokens are over an update. The original's are over a micro-batch; and it clips a micro-batch's loss above
+  10 to nothing.
 - A question of text alone has no picture. The original sends a dummy through the vision tower.
 - Prompts are not cut at 2,048 tokens.
-- An answer stands in the last box, or in the last answer block where there is no box. The original goes on to the text after "Answer:"
-  and to the whole response.
-- The SFT term takes the answers that words were forced upon. The released code's also takes those that waited by themselves
-  (`imitate=waits`). It goes over the whole answer, as in the code, a wrong first conclusion included; the paper's first version takes
-  only what came after the forced words, which is not offered.
-- An episode of the paper is one step here, so at its scale replay draws again from answers of the same step. The miniature's draws
-  from up to 8 steps, hence from older policies: another regime.
+- An answer stands in the last box, or in the last answer block where there is no box. The original goes on to the text
+  after "Answer:" and to the whole response.
+- The SFT term takes the answers that words were forced upon. The released code's also takes those that waited by
+  themselves (`imitate=waits`). It goes over the whole answer, as in the code, a wrong first conclusion included; the
+  paper's first version takes only what came after the forced words, which is not offered.
+- An episode of the paper is one step here, so at its scale replay draws again from answers of the same step. The
+  miniature's draws from up to 8 steps, hence from older policies: another regime.
 - No picture of a reported or held-out set is trained on, nor a question without picture that one of these asks.
-- The miniature's model has never seen a "Wait", so a short SFT (`warm-up`) shows it, with guesses and mistakes among the solutions. The
-  paper has no such stage. It answers in tags, as it cannot spell a box.
+- The miniature's model has never seen a "Wait", so a short SFT (`warm-up`) shows it, with guesses and mistakes among
+  the solutions. The paper has no such stage. It answers in tags, as it cannot spell a box.
 
 Sources of numbers: P paper, C released code, I inferred, O ours.
 """
@@ -152,12 +156,13 @@ def recipe(
 ) -> Recipe:
     """VL-Rethinker with the paper's numbers, or the miniature's for the embedded model.
 
-    `data` is a folder in the published format (saccade/data/vl_rethinker.py); None writes the embedded miniature. `reward` is right
-    or wrong as the paper says, or the code's scheme, which pays for one or two words of doubt. `ssr` is the paper's, the same with
-    our importance cap, or the released code's. `imitation` weighs the SFT term (0 for none) on forced rethinking that succeeded, or on all
-    better answers that wait (`imitate` "waits", as the code has it).
-    Training keeps the rows whose pass rate in the column naming `pass_rate` is above 0, where the data has such columns. `scale`
-    "miniature" takes the miniature's numbers for another model, such as an embedded one that was warmed up before.
+    `data` is a folder in the published format (saccade/data/vl_rethinker.py); None writes the embedded miniature.
+    `reward` is right or wrong as the paper says, or the code's scheme, which pays for one or two words of doubt. `ssr`
+    is the paper's, the same with our importance cap, or the released code's. `imitation` weighs the SFT term (0 for
+    none) on forced rethinking that succeeded, or on all better answers that wait (`imitate` "waits", as the code has
+    it). Training keeps the rows whose pass rate in the column naming `pass_rate` is above 0, where the data has such
+    columns. `scale` "miniature" takes the miniature's numbers for another model, such as an embedded one that was
+    warmed up before.
     """
     _require(variant=(variant, Variant), reward=(reward, RewardName), ssr=(ssr, Memory), imitate=(imitate, Imitated), scale=(scale, Scale))
     _refuse_idle(variant, ssr=ssr, imitation=imitation, imitate=imitate)

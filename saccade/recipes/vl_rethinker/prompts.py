@@ -4,7 +4,8 @@ r"""The questions of VL-Rethinker in our words: one row of its data becomes one 
     >>> ask(row, instruction=PUBLISHED.reason).messages[0].text
     'What is 3+4?\n\nReason step by step, then give the answer as \\boxed{answer}.'
 
-Pictures, question, a blank line, and the instruction of the stage (specs/vl_rethinker.md 6.1). There is no system turn.  # C
+Pictures, question, a blank line, and the instruction of the stage (specs/vl_rethinker.md 6.1). There is no system
+turn.  # C
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ EMBEDDED_ONES = Instructions(reason=_TAUGHT, rethink=_TAUGHT)
 def ask(row: Mapping[str, Any], *, instruction: str) -> Sample:
     r"""The Sample of one row of `saccade.data.vl_rethinker`, with an instruction after its question.
 
-    `target` is the gold answer as the row has it, in \boxed{}; `kind` the benchmark. DataError or PictureError for a bad row.
+    `target` is the gold answer as the row has it, in \boxed{}; `kind` the benchmark. DataError or PictureError for a
+    bad row.
     """
     if "fault" in row:
         raise DataError(row["fault"])
@@ -66,7 +68,8 @@ def _what(row: Mapping[str, Any]) -> str:
 
 
 def ask_with_solution(row: Mapping[str, Any], *, instruction: str) -> Sample:
-    """A row of the warm-up with what is to be imitated: one with a mistake turns to the right solution, in one of four ways by `number`."""
+    """A row of the warm-up with what is to be imitated: one with a mistake turns to the right solution, in one of four
+    ways by `number`."""
     attempt, solution = row.get("attempt"), row.get("solution")
     sample = ask(row, instruction=instruction)
     if solution is None:

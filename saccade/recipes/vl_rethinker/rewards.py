@@ -1,6 +1,7 @@
 """What an answer is worth: the published rewards, reading the last box, or the answer block where there is no box.
 
-The released code tries the box, the answer block and more, in this order; the first two are kept, as the embedded model answers in
+The released code tries the box, the answer block and more, in this order; the first two are kept, as the embedded model
+answers in
 tags.  # C
 """
 

@@ -36,7 +36,8 @@ class Sets:
 
 
 def sets_of(folder: Path, pass_rate: str, *, reason: str, rethink: str, most_held: int) -> Sets:
-    """The sets of a folder; at most `most_held` rows, and a fifth, are held out. DataError when nothing is left to train on."""
+    """The sets of a folder; at most `most_held` rows, and a fifth, are held out. DataError when nothing is left to
+    train on."""
     rows = read(folder, "train")
     if pass_rate not in ("", MEASURED) and not any(row.get("pass_rates") for row in rows):
         raise DataError(f"{folder} has no pass rates, so pass_rate={pass_rate} would do nothing; leave it out")

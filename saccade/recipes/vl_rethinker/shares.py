@@ -31,7 +31,8 @@ def spoils(rollout: Rollout) -> bool:
 
 
 def _conclusions(rollout: Rollout) -> tuple[bool | None, bool]:
-    """Whether it was right before its first "wait", None where it had not concluded by then, and whether it is in the end."""
+    """Whether it was right before its first "wait", None where it had not concluded by then, and whether it is in the
+    end."""
     gold = gold_of(rollout).value or ""
     last, _ = says_gold(rollout.text, gold)
     turn = WAIT.search(rollout.text)
@@ -41,5 +42,6 @@ def _conclusions(rollout: Rollout) -> tuple[bool | None, bool]:
 
 
 def waits_and_better(one: Experience) -> bool:
-    """Whether an answer of this step says "wait", forced or by itself, and came out better than its siblings: what the code imitates. # C"""
+    """Whether an answer of this step says "wait", forced or by itself, and came out better than its siblings: what the
+    code imitates. # C"""
     return not one.is_replayed and bool(WAIT.search(one.rollout.text)) and bool((one.advantage_T > 0).any())

@@ -181,12 +181,13 @@ def recipe(
 ) -> Recipe:
     """VLM-R1 with the paper's numbers, or the miniature's for an embedded model.
 
-    `data` is a folder of the published JSONL files, one such file, or a detection data set in its native format; None writes
-    the embedded miniature. `files`, `images` and `methods` are the published ":"-separated parallel lists (default: all
-    .jsonl files of the folder, pictures counted from it, each row's own method). `reward` scores detection rows another way
-    than they say, `terms` adds the cosine length and the repetition, `frame` says what the model's coordinates count
-    ("mille" for InternVL). Labels with more than `most_boxes` things in a picture of a native data set are not asked for
-    (0: ten, and three for an embedded model). `lora` trains adapters of that rank instead of all weights (0).
+    `data` is a folder of the published JSONL files, one such file, or a detection data set in its native format; None
+    writes the embedded miniature. `files`, `images` and `methods` are the published ":"-separated parallel lists
+    (default: all .jsonl files of the folder, pictures counted from it, each row's own method). `reward` scores
+    detection rows another way than they say, `terms` adds the cosine length and the repetition, `frame` says what the
+    model's coordinates count ("mille" for InternVL). Labels with more than `most_boxes` things in a picture of a native
+    data set are not asked for (0: ten, and three for an embedded model). `lora` trains adapters of that rank instead of
+    all weights (0).
     """
     _require(variant=(variant, Variant), task=(task, TaskName), reward=(reward, Detection), terms=(terms, Terms))
     _require(frame=(frame, FrameName))

@@ -64,9 +64,10 @@ def ask(row: Mapping[str, Any], *, detection: str | None = None) -> Sample:
 def ask_native(row: Mapping[str, Any], *, names: Sequence[str], method: str, most_boxes: int, seed: int) -> Sample:
     """The Sample of one row of `saccade.data.detection`: find the things of these names, all of them or some.
 
-    Labels with more than `most_boxes` things in the picture are not asked for (# P, there of COCO) but the least crowded of
-    those that are there, where all of them are so; difficult ones and crowds are no target. All names are asked for if they
-    are few, else those in the picture and one to three others (# P). The data count `boxes`, `boxes_asked` and `unsure` ones.
+    Labels with more than `most_boxes` things in the picture are not asked for (# P, there of COCO) but the least
+    crowded of those that are there, where all of them are so; difficult ones and crowds are no target. All names are
+    asked for if they are few, else those in the picture and one to three others (# P). The data count `boxes`,
+    `boxes_asked` and `unsure` ones.
     """
     if "fault" in row:
         raise DataError(row["fault"])

@@ -123,7 +123,8 @@ def published(listed: Sequence[Source], *, detection: str | None, most_tests: in
 def native(folder: Path | str, *, method: str, most_boxes: int, seed: int) -> Sets:
     """A detection data set in its native format, asked as open-vocabulary detection.
 
-    Its own test part is measured on and all else trained on; without one a fifth of its pictures are held out, by their pixels.
+    Its own test part is measured on and all else trained on; without one a fifth of its pictures are held out, by their
+    pixels.
     """
     root = existing(folder)
     rows = native_formats.read_boxes(root)
