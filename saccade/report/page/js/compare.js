@@ -3,15 +3,15 @@
 import { html, useMemo } from "./lib.js";
 import { Answer } from "./answer.js";
 import { PictureView } from "./picture.js";
-import { bestFirst, groupFacts, scoreOf } from "./facts.js";
+import { bestFirst, byTime, groupFacts, scoreOf } from "./group_facts.js";
 import { wordChanges } from "./words.js";
 import { address, go } from "./route.js";
 import { figure, plural, shown, signed, visible } from "./format.js";
 
 // Every group of the sample, in all runs, by step.
 export function appearancesOf(runs, sample) {
-  const found = runs.flatMap((run, n) => run.groups.filter((group) => group.sample === sample).map((group) => ({ run: n, group })));
-  return found.sort((a, b) => a.group.step - b.group.step || a.run - b.run);
+  const found = runs.flatMap((run, n) => run.groups.map((group, index) => ({ run: n, group, index })).filter(({ group }) => group.sample === sample));
+  return runs.length > 1 ? found.sort(byTime(runs)) : found;
 }
 
 // The choice of another group of the same sample, to compare with.
@@ -29,36 +29,38 @@ export function CompareChoice({ runs, entry, appearances, params }) {
     </p>`;
 }
 
-export function CompareView({ store, runs, left, right, params }) {
-  const sides = [side(left, params.a), side(right, params.b)];
+// `here` is the group that one came from, `there` the other. What is earlier, or of run A, stands left.
+export function CompareView({ store, runs, here, there, params }) {
+  const sides = [sideOf(here, "a", params), sideOf(there, "b", params)];
+  if (here.run === there.run ? there.index < here.index : there.run < here.run) sides.reverse();
   const [before, after] = sides.map(({ rollout }) => rollout.text);
   const changes = useMemo(() => wordChanges(before, after), [before, after]);
   const spans = useMemo(() => [
     (changes?.removed ?? []).map(([from, to]) => [from, to, "removed"]),
     (changes?.added ?? []).map(([from, to]) => [from, to, "added"]),
   ], [changes]);
-  const appearances = useMemo(() => appearancesOf(runs, left.group.sample), [left.group.sample, ...runs.map((run) => run.groups.length)]);
-  const here = { ...params, group: left.group.id, in: left.run ? String(left.run) : undefined };
-  const back = address("rollouts", { ...here, with: undefined, a: undefined, b: undefined });
-  const isOther = left.group.sample !== right.group.sample;
+  const appearances = useMemo(() => appearancesOf(runs, here.group.sample), [here.group.sample, ...runs.map((run) => run.groups.length)]);
+  const at = { ...params, group: here.group.id, in: here.run ? String(here.run) : undefined };
+  const back = address("rollouts", { ...at, with: undefined, a: undefined, b: undefined });
+  const isOther = here.group.sample !== there.group.sample;
   return html`
     <article class="compare">
       <header class="group-head">
-        <h3>Sample <span class="said">${visible(left.group.sample)}</span>, compared</h3>
-        ${isOther && html`<p class="warning">These are two different samples; the other is <span class="said">${visible(right.group.sample)}</span>.</p>`}
-        <div class="row"><a href=${back}>‹ Back to the group</a><${CompareChoice} runs=${runs} entry=${left} appearances=${appearances} params=${here} /></div>
+        <h3>Sample <span class="said">${visible(here.group.sample)}</span>, compared</h3>
+        ${isOther && html`<p class="warning">These are two different samples; the other is <span class="said">${visible(there.group.sample)}</span>.</p>`}
+        <div class="row"><a href=${back}>‹ Back to the group</a><${CompareChoice} runs=${runs} entry=${here} appearances=${appearances} params=${at} /></div>
       </header>
-      <div class="said text prompt">${visible(left.group.prompt)}</div>
-      <p class="note">Target: <span class="said">${shown(left.group.target)}</span></p>
+      <div class="said text prompt">${visible(here.group.prompt)}</div>
+      <p class="note">Target: <span class="said">${shown(here.group.target)}</span></p>
       <${ScoreTable} runs=${runs} sides=${sides} />
       <p class="note">${changes ? (before === after ? "The two answers are the same." : html`Words only on the left are <del>struck out</del>, words only on the right <ins>underlined</ins>.`)
         : "The answers are too long or too unlike to be compared word by word, so they only stand side by side."}</p>
       <div class="compare-sides">
-        ${sides.map(({ entry, index, rollout }, n) => html`
+        ${sides.map(({ entry, index, rollout, key }, n) => html`
           <section class="compare-side" aria-label=${n ? "Right" : "Left"}>
             <h4><${SideName} runs=${runs} entry=${entry} /></h4>
             <label>Answer
-              <select value=${index} onChange=${(event) => go("rollouts", { ...here, [n ? "b" : "a"]: event.target.value }, { replace: true })}>
+              <select value=${index} onChange=${(event) => go("rollouts", { ...at, [key]: event.target.value }, { replace: true })}>
                 ${bestFirst(entry.group).map((one) => html`<option value=${one}>#${one + 1}, reward ${figure(groupFacts(entry.group).rewards[one])}</option>`)}
               </select>
             </label>
@@ -72,9 +74,10 @@ export function CompareView({ store, runs, left, right, params }) {
 }
 
 // The answer that was asked for, else the best one.
-function side(entry, asked) {
-  const index = entry.group.rollouts[Number(asked)] && asked !== undefined ? Number(asked) : bestFirst(entry.group)[0];
-  return { entry, index, rollout: entry.group.rollouts[index] };
+function sideOf(entry, key, params) {
+  const asked = Number.parseInt(params[key], 10);
+  const index = entry.group.rollouts[asked] ? asked : bestFirst(entry.group)[0];
+  return { entry, index, rollout: entry.group.rollouts[index], key };
 }
 
 const SideName = ({ runs, entry }) => html`

@@ -70,7 +70,7 @@ function FilterPanel({ runs, params, span, onSet }) {
       ${span.stages.length > 1 && choice("stage", "Stage", span.stages.map((stage) => [stage, stage]))}
       ${span.kinds.length > 1 && choice("kind", "Kind", span.kinds.map((kind) => [kind, kind]))}
       <fieldset><legend>Steps</legend>${field("from", "From step", figure(first))}<span>to</span>${field("to", "To step", figure(last))}</fieldset>
-      <fieldset><legend>Mean reward</legend>${field("least", "Least mean reward", figure(low))}<span>to</span>${field("most", "Highest mean reward", figure(high))}</fieldset>
+      <fieldset title="mean reward of the siblings"><legend>Reward</legend>${field("least", "Least mean reward", figure(low))}<span>to</span>${field("most", "Highest mean reward", figure(high))}</fieldset>
       ${span.scores.length > 0 && html`
         ${choice("right", "Answers", RIGHTS)}
         <fieldset class="by-score">

@@ -1,6 +1,6 @@
 // Which groups are listed, and in which order. The choice lives in the address; here it is read from there and applied.
 
-import { groupFacts, scoreOf } from "./facts.js";
+import { groupFacts, scoreOf } from "./group_facts.js";
 
 // The parameters of the address that choose groups; the rest say which one is open and how.
 export const FILTERS = ["q", "run", "stage", "kind", "from", "to", "least", "most", "score", "right", "at", "is", "sample"];
@@ -112,8 +112,8 @@ function order(sort) {
   const fact = (name, sign, missing) => (a, b) => sign * ((groupFacts(a.group)[name] ?? missing) - (groupFacts(b.group)[name] ?? missing)) || a.place - b.place;
   const orders = {
     first: (a, b) => a.place - b.place,
-    best: fact("mean", -1, -Infinity),
-    worst: fact("mean", 1, Infinity),
+    best: fact("mean", -1, -Number.MAX_VALUE),
+    worst: fact("mean", 1, Number.MAX_VALUE),
     spread: fact("spread", -1, 0),
     long: fact("length", -1, 0),
     short: fact("length", 1, 0),

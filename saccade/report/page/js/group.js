@@ -6,7 +6,7 @@ import { Sibling } from "./sibling.js";
 import { TokenBar, tokenScale, useTraces } from "./tokens.js";
 import { CompareChoice, appearancesOf } from "./compare.js";
 import { GroupBadges } from "./grouprow.js";
-import { bestFirst, groupFacts } from "./facts.js";
+import { bestFirst, groupFacts } from "./group_facts.js";
 import { searchTerms } from "./filters.js";
 import { go } from "./route.js";
 import { figure, plural, shown, visible } from "./format.js";

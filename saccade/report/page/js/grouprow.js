@@ -1,7 +1,7 @@
 // One row of the list of groups: its picture, step, kind, rewards of the siblings and what is remarkable about them.
 
 import { html } from "./lib.js";
-import { groupFacts } from "./facts.js";
+import { groupFacts } from "./group_facts.js";
 import { PictureView } from "./picture.js";
 import { figure, visible } from "./format.js";
 
@@ -20,6 +20,7 @@ export function GroupRow({ store, runs, entry, span, isTraced, isOpen, href, onO
         <span class="group-row-head">
           ${runs.length > 1 && html`<i class="swatch run-${run}" aria-hidden="true"></i><span class="unseen">Run ${"AB"[run]}</span>`}
           <b>Step ${figure(group.step)}</b>
+          ${span.stages.length > 1 && html`<span class="faint said">${visible(group.stage)}</span>`}
           <span class="faint said">${visible(group.kind)}</span>
           <span class="group-row-mean" title="mean reward of the siblings">${mean === null ? "no reward" : figure(mean)}</span>
         </span>
@@ -31,7 +32,7 @@ export function GroupRow({ store, runs, entry, span, isTraced, isOpen, href, onO
 
 // A bar per sibling, best first: as high as its reward within the range of the run; a short grey one is the lowest, a gap is unscored.
 function RewardStrip({ group, range: [low, high] }) {
-  const rewards = [...groupFacts(group).rewards].sort((a, b) => (b ?? -Infinity) - (a ?? -Infinity));
+  const rewards = [...groupFacts(group).rewards].sort((a, b) => (b ?? -Number.MAX_VALUE) - (a ?? -Number.MAX_VALUE));
   const shown = rewards.slice(0, 16);
   const words = `rewards ${shown.map((reward) => figure(reward)).join(", ")}${rewards.length > shown.length ? " and more" : ""}`;
   const tall = (reward) => 2 + 14 * (high > low ? (reward - low) / (high - low) : 1);

@@ -114,11 +114,8 @@ function MaskCanvas({ shape, style, color, isFaint, isBare }) {
   return html`<canvas ref=${canvas} class="mask ${isFaint ? "is-faint" : ""}"></canvas>`;
 }
 
-// A colour as CSS writes it, as three numbers: the canvas reads it for us.
+// A colour as CSS writes it, as three numbers: the canvas gives it back as #rrggbb.
 function rgbOf(color, context) {
   context.fillStyle = color.trim();
-  context.fillRect(0, 0, 1, 1);
-  const [red, green, blue] = context.getImageData(0, 0, 1, 1).data;
-  context.clearRect(0, 0, 1, 1);
-  return [red, green, blue];
+  return [1, 3, 5].map((place) => Number.parseInt(String(context.fillStyle).slice(place, place + 2), 16) || 0);
 }

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useMemo, useRef, useState } from "./lib.js";
 import { chosenGroups, filterOf, FILTERS } from "./filters.js";
-import { groupSpan } from "./facts.js";
+import { byTime, groupSpan } from "./group_facts.js";
 import { FilterBar } from "./filterbar.js";
 import { GroupRow, ROW_HEIGHT } from "./grouprow.js";
 import { GroupView } from "./group.js";
@@ -22,7 +22,8 @@ export function Rollouts({ store, runs, params }) {
   const chosen = useMemo(() => chosenGroups(entries, filterOf(params), { traced, span }), [entries, span, traced, JSON.stringify(filters)]);
   const found = useMemo(() => entryOf(runs, params.group, params.in), [params.group, params.in, ...runs.map((run) => run.groups.length)]);
   const open = found ?? (isNarrow || params.group ? null : (chosen[0] ?? null));
-  const place = open ? chosen.findIndex((entry) => keyOfEntry(entry) === keyOfEntry(open)) : -1;
+  const openKey = open && keyOfEntry(open);
+  const place = chosen.findIndex((entry) => keyOfEntry(entry) === openKey);
 
   const linked = (entry, more = {}) => ({ ...params, ...cleared, group: entry.group.id, in: entry.run ? String(entry.run) : undefined, ...more });
   const walk = (by) => {
@@ -30,7 +31,14 @@ export function Rollouts({ store, runs, params }) {
     if (next) go("rollouts", linked(next), { replace: true });
   };
   useKeys({ j: () => walk(1), k: () => walk(-1), "/": () => document.getElementById("group-search")?.focus() });
-  const top = useReturn(isNarrow && Boolean(params.group));
+  const leave = useReturn(isNarrow && Boolean(params.group));
+  const before = useRef(openKey);
+  useEffect(() => {
+    if (!isNarrow && before.current !== openKey) scrollTo(0, 0);
+    before.current = openKey;
+  }, [openKey]);
+  const box = useRef();
+  const welcome = () => { take(); box.current.scrollTop = 0; };
 
   const back = address("rollouts", { ...params, ...cleared, group: undefined, in: undefined });
   const isList = !isNarrow || !params.group;
@@ -41,12 +49,12 @@ export function Rollouts({ store, runs, params }) {
         <section class="groups" aria-label="Groups">
           <${FilterBar} runs=${runs} params=${params} span=${span} />
           <p class="groups-count note" role="status">${counted(chosen.length, entries.length)}</p>
-          ${waiting > 0 && html`<button class="primary groups-new" onClick=${take}>${plural(waiting, "new group")}</button>`}
-          <div class="group-scroll">
-            <${VirtualList} items=${chosen} height=${ROW_HEIGHT} keyOf=${keyOfEntry} shown=${place} label="Groups that match"
+          ${waiting > 0 && html`<button class="primary groups-new" onClick=${welcome}>${plural(waiting, "new group")}</button>`}
+          <div class="group-scroll" ref=${box}>
+            <${VirtualList} items=${chosen} height=${ROW_HEIGHT} keyOf=${keyOfEntry} shownKey=${openKey} label="Groups that match"
               row=${(entry) => html`
                 <${GroupRow} store=${store} runs=${runs} entry=${entry} span=${span} isTraced=${traced[entry.run].has(entry.group.id)}
-                  isOpen=${open && keyOfEntry(entry) === keyOfEntry(open)} href=${address("rollouts", linked(entry))} onOpen=${top} />`} />
+                  isOpen=${keyOfEntry(entry) === openKey} href=${address("rollouts", linked(entry))} onOpen=${leave} />`} />
             ${!chosen.length && html`<${NoGroups} store=${store} runs=${runs} hasGroups=${entries.length > 0} params=${params} />`}
           </div>
         </section>`}
@@ -55,8 +63,8 @@ export function Rollouts({ store, runs, params }) {
           ${isNarrow && html`<a class="back" href=${back}>‹ All groups</a>`}
           ${open
             ? params.with && withOf(runs, params.with)
-              ? html`<${CompareView} store=${store} runs=${runs} left=${open} right=${withOf(runs, params.with)} params=${params} />`
-              : html`<${GroupView} key=${keyOfEntry(open)} store=${store} runs=${runs} entry=${open} params=${params} traced=${traced[open.run]}
+              ? html`<${CompareView} store=${store} runs=${runs} here=${open} there=${withOf(runs, params.with)} params=${params} />`
+              : html`<${GroupView} key=${openKey} store=${store} runs=${runs} entry=${open} params=${params} traced=${traced[open.run]}
                   place=${place} many=${chosen.length} onWalk=${walk} />`
             : params.group
               ? html`<p class="empty">There is no group <span class="said">${visible(params.group)}</span> in this file. Choose one from the list.</p>`
@@ -77,7 +85,7 @@ function useEntries(runs) {
   useEffect(() => { if (counts.some((count, n) => count !== taken[n])) setTaken(counts); }, [counts.join()]);
   const entries = useMemo(() => {
     const all = runs.flatMap((run, n) => run.groups.slice(0, counts[n]).map((group, index) => ({ run: n, group, index })));
-    if (runs.length > 1) all.sort((a, b) => a.group.step - b.group.step || a.run - b.run || a.index - b.index);
+    if (runs.length > 1) all.sort(byTime(runs));
     return all.map((entry, place) => ({ ...entry, place }));
   }, [counts.join(), ...runs.flatMap((run, n) => [run.groups[0], run.groups[counts[n] - 1]])]);
   const waiting = runs.reduce((sum, run, n) => sum + run.groups.length - counts[n], 0);

@@ -5,7 +5,7 @@ import { Answer } from "./answer.js";
 import { PictureView } from "./picture.js";
 import { TokenView } from "./tokens.js";
 import { placesOf } from "./filters.js";
-import { isNumber } from "./facts.js";
+import { isNumber } from "./group_facts.js";
 import { figure, plural, shown, signed, visible } from "./format.js";
 
 const STOPS = { eos: "ended by itself", length: "cut off by the token limit", world: "ended by the world" };
@@ -20,7 +20,7 @@ export function Sibling({ store, run, group, index, weights, most, terms, trace,
         <h5>#${index + 1}</h5>
         <span class="sibling-reward" title="reward">${isNumber(rollout.reward) ? figure(rollout.reward) : shown(rollout.reward ?? "no reward")}</span>
         <${AdvantageBar} value=${rollout.advantage} most=${most} />
-        ${onPin && html`<button class="quiet small" aria-pressed=${isPinned} onClick=${onPin} title="Keep only this answer's marks strong">marks</button>`}
+        ${onPin && html`<button class="small" aria-pressed=${isPinned} onClick=${onPin} title="Keep only this answer's marks strong">marks</button>`}
       </header>
       <p class="sibling-facts note">
         ${plural(rollout.tokens, "token")}${rollout.forced_tokens > 0 && html`, ${figure(rollout.forced_tokens)} more forced`}${" · "}

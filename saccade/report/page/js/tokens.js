@@ -1,16 +1,16 @@
 // Token by token: what sampling thought of each token and what the step's training did to it.
 
 import { html, useEffect, useMemo, useRef, useState } from "./lib.js";
-import { isNumber } from "./facts.js";
+import { isNumber } from "./group_facts.js";
 import { address } from "./route.js";
 import { figure, plural, signed, visible } from "./format.js";
 
 // `isSigned`: the scale has two sides.
 export const MEASURES = [
-  ["change", "Log-prob change", true, "log-prob after this step's updates less before, in nats: what the step taught"],
-  ["entropy", "Entropy", false, "how undecided the policy was at this token, in nats"],
-  ["weight", "Advantage weight", true, "advantage times the token's weight in the loss: how hard the step pushed"],
-  ["logp", "Log-prob", false, "the sampler's log-prob of the token, in nats; a strong colour is a surprise"],
+  ["change", "Log-prob change", true, "Log-prob after this step's updates less before, in nats: what the step taught"],
+  ["entropy", "Entropy", false, "How undecided the policy was at this token, in nats"],
+  ["weight", "Advantage weight", true, "Advantage times the token's weight in the loss: how hard the step pushed"],
+  ["logp", "Log-prob", false, "The sampler's log-prob of the token, in nats; a strong colour is a surprise"],
 ];
 const MOST = 1500; // tokens drawn before one asks for the rest
 
@@ -68,6 +68,7 @@ export function TokenView({ trace, measure, scale }) {
   const [isWhole, setIsWhole] = useState(false);
   const [isTable, setIsTable] = useState(false);
   const box = useRef();
+  const note = useRef();
   const [, , isSigned] = MEASURES.find(([key]) => key === measure) ?? [];
   const n = isWhole ? trace.pieces.length : Math.min(MOST, trace.pieces.length);
   const drawn = useMemo(() => trace.pieces.slice(0, n).map((piece, place) => tokenSpan(trace, place, { measure, scale, isSigned })), [trace, measure, scale, n]);
@@ -83,13 +84,17 @@ export function TokenView({ trace, measure, scale }) {
   };
   useEffect(() => {
     box.current?.querySelector(".is-at")?.classList.remove("is-at");
-    if (at !== null) box.current?.querySelector(`[data-token="${at}"]`)?.classList.add("is-at");
+    const token = at === null ? null : box.current?.querySelector(`[data-token="${at}"]`);
+    if (!token) return;
+    token.classList.add("is-at");
+    note.current.style.top = `${token.offsetTop + token.offsetHeight + 6}px`;
+    note.current.style.left = `${Math.max(0, Math.min(token.offsetLeft, box.current.clientWidth - note.current.offsetWidth))}px`;
   }, [at, drawn]);
   return html`
     <div class="token-view">
       <div class="tokens said" ref=${box} tabindex="0" role="group" aria-label="Tokens of this answer; arrow keys read the values of each" onMouseOver=${pointed} onClick=${pointed} onKeyDown=${walked}
-        onFocus=${() => at === null && setAt(0)}>${drawn}</div>
-      <p class="token-values" role="status">${at === null ? "Point at a token for its values." : html`<${TokenValues} trace=${trace} at=${at} />`}</p>
+        onFocus=${() => at === null && setAt(0)} onBlur=${() => setAt(null)} onMouseLeave=${() => box.current !== document.activeElement && setAt(null)}>${drawn}</div>
+      <p class="token-values ${at === null ? "unseen" : ""}" role="status" ref=${note}>${at !== null && html`<${TokenValues} trace=${trace} at=${at} />`}</p>
       <div class="row">
         ${n < trace.pieces.length && html`<button class="quiet small" onClick=${() => setIsWhole(true)}>Show all ${figure(trace.pieces.length)} tokens</button>`}
         <button class="quiet small" aria-expanded=${isTable} onClick=${() => setIsTable(!isTable)}>${isTable ? "Hide the table" : "As a table"}</button>
@@ -116,7 +121,9 @@ function TokenValues({ trace, at }) {
     const value = trace[key]?.[at];
     return `${name.toLowerCase()} ${isNumber(value) ? (isSigned ? signed(value) : figure(value).replace("-", "−")) : "none"}`;
   });
-  return html`<b>${figure(at + 1)}</b> <code class="said">${shownPiece(trace.pieces[at] ?? "").trim()}</code>: ${trace.sampled && !trace.sampled[at] ? "not sampled by the policy" : values.join(", ")}`;
+  return html`
+    <b>${figure(at + 1)}</b> <code class="said">${shownPiece(trace.pieces[at] ?? "").trim()}</code>${" "}
+    ${trace.sampled && !trace.sampled[at] ? "not sampled by the policy" : values.map((value) => html`<span>${value}</span>`)}`;
 }
 
 function TokenTable({ trace, n }) {

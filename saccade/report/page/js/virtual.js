@@ -4,8 +4,8 @@ import { html, useEffect, useRef, useState } from "./lib.js";
 
 const SPARE = 6; // rows drawn beyond what is seen
 
-// `row(item, index)` draws one; `keyOf(item)` names it. The row at index `shown` is scrolled into view whenever it changes.
-export function VirtualList({ items, height, row, keyOf, shown, label }) {
+// `row(item, index)` draws one; `keyOf(item)` names it. The row of `shownKey` is scrolled into view when another is named.
+export function VirtualList({ items, height, row, keyOf, shownKey, label }) {
   const list = useRef();
   const [range, setRange] = useState([0, 20]);
   const measured = () => {
@@ -29,9 +29,10 @@ export function VirtualList({ items, height, row, keyOf, shown, label }) {
   }, [height]);
   useEffect(measured, [items, height]);
   useEffect(() => {
-    if (shown >= 0) reveal(list.current, shown * height, height);
+    const place = items.findIndex((item) => keyOf(item) === shownKey);
+    if (place >= 0) reveal(list.current, place * height, height);
     measured();
-  }, [shown]);
+  }, [shownKey]);
   return html`
     <ul class="virtual" ref=${list} aria-label=${label} style=${{ height: `${items.length * height}px` }}>
       ${items.slice(...range).map((item, n) => html`

@@ -1,4 +1,4 @@
-// Which words two texts do not share: Myers' greedy search for the shortest edit, over words, spaces and signs.
+// Which words two texts do not share: Myers' greedy search for the shortest edit, over words, numbers, spaces and signs.
 // E. W. Myers, An O(ND) difference algorithm and its variations, Algorithmica 1 (1986).
 
 const MOST_WORDS = 6000;
@@ -18,7 +18,7 @@ export function wordChanges(before, after) {
 }
 
 function wordsIn(text) {
-  return [...text.matchAll(/\s+|[\p{L}\p{N}_]+|./gsu)].map((match) => ({ text: match[0], from: match.index, to: match.index + match[0].length }));
+  return [...text.matchAll(/\s+|\d+(?:\.\d+)?|[\p{L}\p{N}_]+|./gsu)].map((match) => ({ text: match[0], from: match.index, to: match.index + match[0].length }));
 }
 
 // Places of the words that only one side has.

@@ -52,7 +52,7 @@ export function PictureDialog({ url, alt, natural, seen, layer, onClose }) {
           <button class="primary" onClick=${onClose}>Close</button>
         </span>
       </div>
-      <div class="picture-room" ref=${room} tabindex="0" role="region" aria-label="The picture; scroll or drag to move" onPointerDown=${held} onPointerMove=${moved}>
+      <div class="picture-room" ref=${room} tabindex="0" autofocus role="region" aria-label="The picture; scroll or drag to move" onPointerDown=${held} onPointerMove=${moved}>
         ${size && html`
           <div class="picture-sheet" style=${{ width: `${Math.round(width * scale)}px`, height: `${Math.round(height * scale)}px` }}>
             <img src=${url} alt=${alt} class=${scale >= 2 ? "pixels" : ""} draggable=${false} />
