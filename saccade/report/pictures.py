@@ -22,7 +22,7 @@ from saccade.report.source import Source
 
 SHA = re.compile(r"[0-9a-f]{64}")
 STEPS = ((640, 80), (448, 78), (320, 75), (224, 72), (160, 65))  # long side in pixels, WebP quality
-EXACT_UP_TO = 160  # small drawings are kept without loss where that takes little more
+EXACT_UP_TO, FEW_COLOURS = 160, 256  # small drawings are kept without loss where that takes little more
 LARGEST_FILE = 64 * 2**20  # bytes
 LARGEST_PICTURE = 80_000_000  # pixels
 JUDGED_BY = 40  # pictures by which the size of all is estimated
@@ -41,9 +41,8 @@ class Fitted:
 
 def fit_pictures(wanted: Sequence[tuple[Source, str]], *, room: int) -> Fitted:
     """The pictures as large as `room` (bytes, as they stand in the page) allows, the first of them before the last."""
-    step = _first_step(wanted, room=room)
-    while True:
-        side, quality = STEPS[step]
+    steps = _promising(wanted, room=room)
+    for side, quality in steps:
         webp: dict[str, bytes] = {}
         bad: dict[str, str] = {}
         shrunk: set[str] = set()
@@ -53,9 +52,8 @@ def fit_pictures(wanted: Sequence[tuple[Source, str]], *, room: int) -> Fitted:
             else:
                 webp[sha] = made[0]
                 shrunk |= {sha} if made[1] else set()
-        if step == len(STEPS) - 1 or sum(map(in_page, webp.values())) <= room:
+        if sum(map(in_page, webp.values())) <= room:
             break
-        step += 1
     kept: dict[str, bytes] = {}
     for sha, data in webp.items():
         room -= in_page(data)
@@ -101,19 +99,21 @@ def thumbnail(image: Image.Image, *, side: int, quality: int) -> bytes:
     if max(small.size) > side:
         small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
     found = _webp(small, quality=quality, method=2)
-    if max(small.size) <= EXACT_UP_TO:
+    if max(small.size) <= EXACT_UP_TO and small.getcolors(FEW_COLOURS):
         exact = _webp(small, lossless=True, quality=40, method=2)
         if len(exact) <= 1.5 * len(found):
             return exact
     return found
 
 
-def _first_step(wanted: Sequence[tuple[Source, str]], *, room: int) -> int:
-    """Where to begin: a few pictures say about how large all will be."""
+def _promising(wanted: Sequence[tuple[Source, str]], *, room: int) -> list[tuple[int, int]]:
+    """The steps to try, judged by some of the pictures: the largest that should fit and those below it, else the one that takes least."""
     if len(wanted) <= JUDGED_BY:
-        return 0
-    fits = (n for n, (side, quality) in enumerate(STEPS) if _estimate(wanted, side, quality) <= room)
-    return next(fits, len(STEPS) - 1)
+        return list(STEPS)
+    sizes = [_estimate(wanted, *step) for step in STEPS]
+    fits = next((n for n, size in enumerate(sizes) if size <= room), None)
+    least = min(range(len(STEPS)), key=sizes.__getitem__)
+    return [STEPS[least]] if fits is None else [STEPS[n] for n in range(fits, len(STEPS)) if n == fits or sizes[n] < sizes[fits]]
 
 
 def _estimate(wanted: Sequence[tuple[Source, str]], side: int, quality: int) -> int:

@@ -8,7 +8,7 @@ Reads only. A run that is still being written is read up to its last whole line.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from saccade.report.source import Source
@@ -22,15 +22,27 @@ NEWER = {
 }
 
 
-def head(source: Source) -> dict[str, Any]:
-    """The run without its logs."""
-    names = ("recipe", "command", "summary", "check")
-    return {"name": source.name, "state": source.state(), **{name: source.object(f"{name}.json") for name in names}}
+def head(source: Source, *, name: str = "") -> dict[str, Any]:
+    """The run without its logs, called by its folder unless by another `name`."""
+    objects = ("recipe", "command", "summary", "check")
+    return {"name": name or source.name, "state": source.state(), **{key: source.object(f"{key}.json") for key in objects}}
 
 
-def absent(source: Source) -> list[str]:
-    """Of files that newer runs have and this one lacks, a sentence each."""
+def absent(source: Source, run: dict[str, Any]) -> list[str]:
+    """Of files that newer runs have by their first step and this one lacks, a sentence each."""
+    if not any("run/total_steps" in row for row in run["metrics"]):
+        return []
     return [f"This run has no {name}: {what} cannot be shown." for name, what in NEWER.items() if not (source.path / name).exists()]
+
+
+def names(sources: Sequence[Source]) -> list[str]:
+    """What to call runs so that they are told apart: their folders, with those above where two have one name."""
+    parts = [source.path.resolve().parts[1:] for source in sources]
+    for depth in range(1, max(map(len, parts), default=1) + 1):
+        found = ["/".join(some[-depth:]) or "run" for some in parts]
+        if len(set(found)) == len(found):
+            break
+    return found
 
 
 def folded(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:

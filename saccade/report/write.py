@@ -88,8 +88,8 @@ def _need(source: Source, name: str, entries: Sequence[Entry]) -> float:
 def _texts(sources: Sequence[Source], kept: dict[tuple[int, str], list[Entry]]) -> tuple[list[dict[str, Any]], list[str]]:
     """The objects of the runs, and as packed text first all of them, then the traces of each."""
     runs, traces = [], []
-    for n, source in enumerate(sources):
-        run = run_data.head(source)
+    for n, (source, name) in enumerate(zip(sources, run_data.names(sources), strict=True)):
+        run = run_data.head(source, name=name)
         run["metrics"] = list(read(source, "metrics.jsonl", kept[n, "metrics.jsonl"]))
         run["groups"] = list(run_data.folded(read(source, "rollouts.jsonl", kept[n, "rollouts.jsonl"])))
         run["evaluations"] = list(read(source, "evaluations.jsonl", kept[n, "evaluations.jsonl"]))
@@ -98,7 +98,7 @@ def _texts(sources: Sequence[Source], kept: dict[tuple[int, str], list[Entry]]) 
         entries = [entry for entry in kept[n, "tokens.jsonl"] if entry.unit in shown]
         own = run_data.by_group(read(source, "tokens.jsonl", entries))
         run["traced"] = list(own)
-        run["left_out"] = run_data.absent(source)
+        run["left_out"] = run_data.absent(source, run)
         runs.append(run)
         traces.append(own)
     return runs, [packed(value) for value in (*runs, *traces)]
