@@ -28,6 +28,8 @@ export function GroupView({ store, runs, entry, params, traced, place, many, onW
   const weights = useMemo(() => weightsOf(run, group.stage), [run.recipe, group.stage]);
   const appearances = useMemo(() => appearancesOf(runs, group.sample), [group.sample, ...runs.map((one) => one.groups.length)]);
   const set = (changes) => go("rollouts", { ...params, group: group.id, in: n ? String(n) : undefined, ...changes }, { replace: true });
+  const inTurns = new Set(group.rollouts.flatMap(({ turns }) => (turns ?? []).flatMap(({ pictures }) => pictures ?? [])));
+  const asked = group.pictures.map((sha, index) => ({ sha, index })).filter(({ sha }) => !inTurns.has(sha));
   const isWide = group.rollouts.some(({ text }) => text.length > LONG);
   const most = Math.max(...group.rollouts.map(({ advantage }) => Math.abs(advantage ?? 0)), 1e-9);
   return html`
@@ -51,11 +53,11 @@ export function GroupView({ store, runs, entry, params, traced, place, many, onW
       </header>
       <div class="group-body">
         <aside class="question" aria-label="The question">
-          ${group.pictures.map((sha, index) => html`
+          ${asked.map(({ sha, index }) => html`
             <${PictureView} key=${sha} store=${store} run=${run} sha=${sha} index=${index} gold=${group.gold} marks=${marks} lit=${hovered ?? pinned}
-              seen=${group.seen?.[index]} size=${group.pictures.length > 1 ? "medium" : "large"}
-              alt=${group.pictures.length > 1 ? `picture ${index + 1} of ${group.pictures.length}` : "picture of the sample"}
-              caption=${group.pictures.length > 1 ? `Picture ${index + 1}` : undefined} />`)}
+              seen=${group.seen?.[index]} size=${asked.length > 1 ? "medium" : "large"}
+              alt=${asked.length > 1 ? `picture ${index + 1} of ${asked.length}` : "picture of the sample"}
+              caption=${asked.length > 1 ? `Picture ${index + 1}` : undefined} />`)}
           ${isOld(run, group) && html`<p class="note">This run was written before marks, sizes and traces were recorded, so none are drawn.</p>`}
           <h4>Prompt</h4>
           <div class="said text prompt">${visible(group.prompt)}</div>

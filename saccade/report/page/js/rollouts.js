@@ -42,6 +42,7 @@ export function Rollouts({ store, runs, params }) {
 
   const back = address("rollouts", { ...params, ...cleared, group: undefined, in: undefined });
   const isList = !isNarrow || !params.group;
+  if (!entries.length) return html`<section class="card"><h2>Rollouts</h2><${NoRollouts} store=${store} runs=${runs} /></section>`;
   return html`
     <div class="rollouts ${isNarrow ? "is-narrow" : ""}">
       <h2 class="unseen">Rollouts</h2>
@@ -55,7 +56,7 @@ export function Rollouts({ store, runs, params }) {
               row=${(entry) => html`
                 <${GroupRow} store=${store} runs=${runs} entry=${entry} span=${span} isTraced=${traced[entry.run].has(entry.group.id)}
                   isOpen=${keyOfEntry(entry) === openKey} href=${address("rollouts", linked(entry))} onOpen=${leave} />`} />
-            ${!chosen.length && html`<${NoGroups} store=${store} runs=${runs} hasGroups=${entries.length > 0} params=${params} />`}
+            ${!chosen.length && html`<div class="empty"><p>No group matches.</p><a href=${address("rollouts", { group: params.group, in: params.in })}>Show all groups</a></div>`}
           </div>
         </section>`}
       ${(!isNarrow || params.group) && html`
@@ -68,7 +69,7 @@ export function Rollouts({ store, runs, params }) {
                   place=${place} many=${chosen.length} onWalk=${walk} />`
             : params.group
               ? html`<p class="empty">There is no group <span class="said">${visible(params.group)}</span> in this file. Choose one from the list.</p>`
-              : entries.length > 0 && html`<p class="empty">No group is chosen.</p>`}
+              : html`<p class="empty">No group is chosen.</p>`}
         </section>`}
     </div>`;
 }
@@ -111,10 +112,7 @@ function useReturn(isReading) {
   return () => { left.current = scrollY; };
 }
 
-function NoGroups({ store, runs, hasGroups, params }) {
-  if (hasGroups) {
-    return html`<div class="empty"><p>No group matches.</p><a href=${address("rollouts", { group: params.group, in: params.in })}>Show all</a></div>`;
-  }
+function NoRollouts({ store, runs }) {
   const isWaiting = store.live || runs.some((run) => run.state === "running");
   const hasStage = runs.some((run) => run.recipe?.stages?.some((stage) => stage.kind === "RL"));
   const why = isWaiting ? "The first groups stand here when a step of an RL stage is done."

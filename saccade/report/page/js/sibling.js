@@ -82,16 +82,29 @@ function Tall({ children }) {
 // An episode of several turns, each with the pictures that were shown in it.
 function Transcript({ store, run, group, rollout }) {
   const shas = rollout.pictures ?? group.pictures;
+  const forced = forcedByTurn(rollout);
   return html`
     <ol class="transcript">
       ${rollout.turns.map((turn, n) => html`
         <li class=${turn.role === "assistant" ? "by-model" : "by-world"}>
           <div class="part-name">${turn.role === "assistant" ? "model" : turn.role === "user" ? "world" : visible(turn.role)}, turn ${n + 1}</div>
-          ${turn.role === "assistant" ? html`<${Answer} text=${turn.text} />` : html`<div class="said text">${visible(turn.text)}</div>`}
+          ${turn.role === "assistant" ? html`<${Answer} text=${turn.text} forced=${forced[n]} />` : html`<div class="said text">${visible(turn.text)}</div>`}
           ${(turn.pictures ?? []).map((sha) => html`
             <${PictureView} store=${store} run=${run} sha=${sha} size="medium" alt=${`picture of turn ${n + 1}`} index=${shas.indexOf(sha)} marks=${rollout.marks} />`)}
         </li>`)}
     </ol>`;
+}
+
+// Forced ranges count in the whole text, in which the turns stand one after another: in letters, as Python counts.
+function forcedByTurn({ text, turns, forced = [] }) {
+  let place = 0;
+  return turns.map((turn) => {
+    const at = forced.length ? text.indexOf(turn.text, place) : -1;
+    if (at < 0) return [];
+    place = at + turn.text.length;
+    const [before, many] = [[...text.slice(0, at)].length, [...turn.text].length];
+    return forced.map(([from, to]) => [Math.max(0, from - before), Math.min(many, to - before)]).filter(([from, to]) => from < to);
+  });
 }
 
 function OwnPictures({ store, run, group, rollout }) {
