@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_recipe(show)
 
     check = commands.add_parser("check", help="are rewards, gold answers and pictures sound? no model needed; 0 sound, 1 not")
-    _add_recipe(check)
+    _add_recipe(check, help="a name that `saccade list` prints, the path of your own, mine.py, or a run's folder, which then gets a check.json")
     check.add_argument("--rows", type=int, metavar="N", help="look at so many rows of each set, drawn by the seed (default: all)")
     check.add_argument("--json", type=Path, metavar="FILE", help="write every finding with all its row ids, too")
 
@@ -59,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_recipe(train, is_optional=True)
     train.add_argument("--out", type=Path, help="the run's folder (default: runs/RECIPE-DATE-N)")
     train.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
+    train.add_argument("--watch", action="store_true", help="serve the run's page on 127.0.0.1 while it trains")
+    train.add_argument("--port", type=int, metavar="N", help="the port of --watch (default: 8421, or the next that is free)")
     _add_threads(train)
 
     view = commands.add_parser("view", help="a run as one page in the browser, or two runs side by side")
@@ -82,8 +84,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_recipe(parser: argparse.ArgumentParser, *, is_optional: bool = False) -> None:
-    parser.add_argument("recipe", nargs="?" if is_optional else None, help="a name that `saccade list` prints, or the path of your own, mine.py")
+RECIPE = "a name that `saccade list` prints, or the path of your own, mine.py"
+
+
+def _add_recipe(parser: argparse.ArgumentParser, *, is_optional: bool = False, help: str = RECIPE) -> None:
+    parser.add_argument("recipe", nargs="?" if is_optional else None, help=help)
     _add_settings(parser)
 
 

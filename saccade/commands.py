@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -75,12 +76,16 @@ def show(options: argparse.Namespace) -> None:
 
 
 def check(options: argparse.Namespace) -> int:
-    """Hold a recipe's rewards and data against what they claim, without a model's weights; 0 if they are sound, else 1."""
+    """Hold a recipe's rewards and data against what they claim, without a model's weights; 0 if they are sound, else 1.
+
+    Of a run's folder the recipe is checked as the run was started, and what is found is kept in the folder, too.
+    """
     import json
 
     from saccade.policy.loading import silence_progress_bars
     from saccade.run.check import check as check_recipe
     from saccade.run.check.printing import print_checked
+    from saccade.run.folder import RunFolder
 
     if options.rows is not None and options.rows < 1:
         raise UsageError(f"--rows must be at least 1, got {options.rows}")
@@ -90,14 +95,19 @@ def check(options: argparse.Namespace) -> int:
         raise UsageError(f"--json {options.json} is a folder; name a file")
     silence_progress_bars()
     begin = time.perf_counter()
-    request = _request(options)
+    run_path = None if options.recipe in catalog.recipes() or not Path(options.recipe).is_dir() else Path(options.recipe)
+    if run_path is None:
+        request = _request(options)
+    else:
+        _refuse(options, _SETTINGS, why=f"{run_path} is a run and says them itself")
+        request = _remembered(run_path)
     shows = sys.stderr.isatty()
 
     def say(name: str) -> None:
         if shows:
             print(f"\r\033[Kchecking {name}", end="", file=sys.stderr)
 
-    checked = check_recipe(lambda: _recipe(request), rows=options.rows, say=say, name=Path(options.recipe).stem)
+    checked = check_recipe(lambda: _recipe(request), rows=options.rows, say=say, name=Path(request["recipe"]).stem)
     if shows:
         print("\r\033[K", end="", file=sys.stderr)
     print_checked(checked, seconds=time.perf_counter() - begin)
@@ -106,11 +116,14 @@ def check(options: argparse.Namespace) -> int:
             options.json.write_text(json.dumps(checked.as_dict(), indent=1) + "\n", encoding="utf-8")
         except OSError as error:
             raise UsageError(f"--json {options.json} cannot be written: {error.strerror or error}") from error
+    if run_path is not None:
+        RunFolder(run_path).write_check(checked.as_dict())
     return 0 if checked.is_sound else 1
 
 
 def train(options: argparse.Namespace) -> None:
     """Train a recipe in a new run folder, or go on with the run in one."""
+    from saccade.report.watch import watched
     from saccade.run.folder import RunFolder, new_run_path
     from saccade.run.report import print_report
     from saccade.run.train import load_policy
@@ -118,6 +131,8 @@ def train(options: argparse.Namespace) -> None:
 
     if (options.recipe is None) == (options.resume is None):
         raise UsageError("name a recipe to train (`saccade list`), or a run's folder with --resume, one of the two")
+    if not options.watch:
+        _refuse(options, {"--port": "port"}, why="only --watch serves the page")
     if options.resume is None:
         request = _request(options)
     else:
@@ -134,9 +149,11 @@ def train(options: argparse.Namespace) -> None:
         folder.write_command({**request, "spec": asdict(recipe.model)})
     else:
         folder = RunFolder.resume(options.resume)
-    with folder:
+    with watched(folder.path, port=options.port) if options.watch else nullcontext() as page, folder:
         exchanged = f"\nalgorithm: {request['algorithm']}, in place of the recipe's" if request.get("algorithm") else ""
         print(f"{recipe.name}: {recipe.about}{exchanged}\nrun folder: {folder.path}", file=sys.stderr)
+        if page:
+            print(page, file=sys.stderr)
         module = catalog.module(request["recipe"])
         summary = train_recipe(recipe, folder, policy=policy, is_resumed=options.resume is not None, module=module)
     print_report(summary, folder.path)
@@ -144,6 +161,7 @@ def train(options: argparse.Namespace) -> None:
 
 def view(options: argparse.Namespace) -> None:
     """Write a run's page, or that of two runs, and open it; or serve it while the run goes on."""
+    from saccade.report.serve import CannotServe
     from saccade.report.show import Refused, follow, show
 
     try:
@@ -153,7 +171,7 @@ def view(options: argparse.Namespace) -> None:
         else:
             _refuse(options, {"--port": "port"}, why="only --live serves the page")
             show(options.runs, out=options.out, megabytes=options.size, opens=not options.no_open)
-    except Refused as refused:
+    except (Refused, CannotServe) as refused:
         raise UsageError(str(refused)) from refused
 
 
