@@ -54,17 +54,21 @@ LABELS: dict[str, Label] = {
 }
 
 
-def scanned(source: Source, name: str, *, label: Label | None = None) -> list[Entry]:
-    """The log's entries in order; neighbours of one unit are one entry."""
+WEIGHED = {"metrics.jsonl": 2.0, "rollouts.jsonl": 4.0, "tokens.jsonl": 1.0, "evaluations.jsonl": 2.0, "samples.jsonl": 1.0}
+"""The logs, and how much of the room each may take where they do not all fit, against the others."""
+
+
+def scanned(source: Source, name: str, *, start: int = 0, label: Label | None = None) -> list[Entry]:
+    """The log's entries from byte `start` on, in order; neighbours of one unit are one entry."""
     label = label or LABELS[name]
     entries: list[Entry] = []
-    for start, end, text in source.texts(name):
+    for begin, end, text in source.texts(name, start=start):
         family, unit = _placed(name, text, label)
         last = entries[-1] if entries else None
-        if last is not None and unit is not None and (last.family, last.unit, last.end) == (family, unit, start):
+        if last is not None and unit is not None and (last.family, last.unit, last.end) == (family, unit, begin):
             entries[-1] = last._replace(end=end)
         else:
-            entries.append(Entry(start, end, family, unit))
+            entries.append(Entry(begin, end, family, unit))
     return entries
 
 

@@ -15,7 +15,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 PAGE = Path(__file__).parent / "page"
 LIBRARIES = ("htm-preact.umd.js", "uPlot.iife.min.js")
@@ -32,7 +32,7 @@ def static_page(names: Sequence[str], *, runs: Sequence[str], tokens: Sequence[s
     data = [_blob(f"run-{n}", run) for n, run in enumerate(runs)]
     data += [_blob(f"tokens-{n}", traces) for n, traces in enumerate(tokens)]
     data.append(f'<script type="application/json" id="pictures">{_inert(pictures)}</script>')
-    return _page(title=" and ".join(names), data="\n".join(data), connect="'none'")
+    return _page(title=" and ".join(names), data="\n".join(data), connect="'none'").text
 
 
 def packed(value: Any) -> str:
@@ -40,7 +40,14 @@ def packed(value: Any) -> str:
     return base64.b64encode(gzip.compress(json.dumps(value, separators=(",", ":")).encode("ascii"), compresslevel=6, mtime=0)).decode()
 
 
-def live_page(title: str) -> str:
+class Page(NamedTuple):
+    """A page's HTML, and the content security policy that it is held to."""
+
+    text: str
+    policy: str
+
+
+def live_page(title: str) -> Page:
     """The page as the live server sends it: no data, which it asks the server for."""
     return _page(title=title, data='<script type="application/json" id="live">true</script>', connect="'self'")
 
@@ -65,7 +72,7 @@ def bundled(main: str = "main", *, folder: Path | None = None) -> str:
     return f'(() => {{\n"use strict";\n{body}\n}})();'
 
 
-def _page(*, title: str, data: str, connect: str) -> str:
+def _page(*, title: str, data: str, connect: str) -> Page:
     scripts = [*((PAGE / "vendor" / name).read_text(encoding="utf-8") for name in LIBRARIES), bundled()]
     if bad := next((text for text in scripts if re.search(r"</script|<!--", text, re.IGNORECASE)), None):
         raise ValueError(f"a script of the page holds </script or <!--, which would end it early: {bad[:60]!r}")
@@ -83,7 +90,7 @@ def _page(*, title: str, data: str, connect: str) -> str:
         "scripts": "\n".join(f"<script>{text}</script>" for text in scripts),
     }
     template = (PAGE / "index.html").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
+    return Page(re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template), policy)
 
 
 def _blob(name: str, text: str) -> str:

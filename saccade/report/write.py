@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from saccade.report import run_data
-from saccade.report.fit import SAMPLED, Entry, chosen, evenly, fair, read, scanned
+from saccade.report.fit import SAMPLED, WEIGHED, Entry, chosen, evenly, fair, read, scanned
 from saccade.report.page import packed, static_page
 from saccade.report.pictures import Fitted, fit_pictures, smallest_need
 from saccade.report.source import Source
@@ -26,7 +26,6 @@ from saccade.run.files import RunError, write_atomically
 MEGABYTE = 1_000_000
 SIZE = 16 * MEGABYTE  # mail servers commonly take 20 to 25 MB, and an attachment grows by a third on its way: this page holds base64 already
 SMALLEST = MEGABYTE  # the page itself and a few figures need that
-WEIGHTS = {"metrics.jsonl": 2.0, "rollouts.jsonl": 4.0, "tokens.jsonl": 1.0, "evaluations.jsonl": 2.0, "samples.jsonl": 1.0}
 PICTURES = 0.35  # of the room at most is kept free for pictures where lines compete with them
 NOUNS = {"metrics.jsonl": "steps in the curves", "rollouts.jsonl": "steps with rollouts", "tokens.jsonl": "groups with token traces"}
 
@@ -44,9 +43,9 @@ def write_page(paths: Sequence[Path], out: Path, *, size: int = SIZE) -> Written
     """Write the page of one or two runs to `out`, whole or not at all, in at most `size` bytes. RunError if the disk refuses."""
     sources = [Source(path) for path in paths]
     room = size - len(static_page([], runs=[], tokens=[], pictures={})) - 8_000  # for the sentences
-    logs = {(n, name): scanned(source, name) for n, source in enumerate(sources) for name in WEIGHTS}
+    logs = {(n, name): scanned(source, name) for n, source in enumerate(sources) for name in WEIGHED}
     needs = {key: _need(sources[key[0]], key[1], entries) for key, entries in logs.items()}
-    weights = {key: WEIGHTS[key[1]] for key in logs}
+    weights = {key: WEIGHED[key[1]] for key in logs}
     for source in sources:
         source.skipped.clear()
     kept: dict[tuple[int, str], list[Entry]] = logs
@@ -63,7 +62,7 @@ def write_page(paths: Sequence[Path], out: Path, *, size: int = SIZE) -> Written
         runs, texts = _texts(sources, kept)
     fitted = fit_pictures(wanted, room=room - sum(map(len, texts)))
     for n, (source, run) in enumerate(zip(sources, runs, strict=True)):
-        run["left_out"] += [sentence for name in WEIGHTS for sentence in _said_of_lines(name, logs[n, name], kept[n, name])]
+        run["left_out"] += [sentence for name in WEIGHED for sentence in _said_of_lines(name, logs[n, name], kept[n, name])]
         run["left_out"] += _said_of_pictures(run_data.pictures_of(run), fitted)
         run["left_out"] += source.faults()
     packed_runs = [packed(run) for run in runs]
