@@ -1,5 +1,5 @@
 // What a chart draws, worked out from its series: means of neighbouring steps, stacks, one list of positions for all lines.
-// A series is {name, x: [..], y: [..], low?: [..], high?: [..], color: "--s0", dash?, points?}; x ascends, y may hold null.
+// A series is {name, x: [..], y: [..], low?: [..], high?: [..], color: "--s0", dash?: 0 to 3, points?}; x ascends, y may hold null.
 
 // Mean of each value and those up to `steps - 1` places before it; begins anew after each of `breaks` (positions on x).
 export function trailingMean(x, y, steps, breaks = []) {
@@ -23,7 +23,7 @@ export function trailingMean(x, y, steps, breaks = []) {
 }
 
 // All lines on one ascending list of positions, as uPlot wants them. `ends` widens it, so that charts side by side begin and end alike.
-function aligned(series, ends) {
+function alignedSeries(series, ends) {
   const same = series.every(({ x }) => x.length === series[0].x.length && x.every((value, i) => value === series[0].x[i]));
   const first = series[0].x;
   const covers = ends.every((end) => first.length && first[0] <= end && end <= first[first.length - 1]);
@@ -38,11 +38,12 @@ function aligned(series, ends) {
   return { x, place };
 }
 
-// {x, lines: [{of, y, role}], own: [{x, y, low, high, shown}]}: `of` is the number of the series, role "faint", "strong" or "end" of an interval.
+// {x, lines: [{of, y, role}], own: [series with `shown`, its strong line]}: `of` is the number of the series,
+// role is "faint", "strong" or "limit" (of an interval).
 export function chartLines(series, { smoothing = 0, stack = false, ends = [], breaks = [] }) {
   const isSmoothed = (one) => smoothing > 1 && !one.points && one.x.length > 2;
   const own = series.map((one) => ({ ...one, shown: isSmoothed(one) ? trailingMean(one.x, one.y, smoothing, breaks) : one.y }));
-  const { x, place } = aligned(own, ends);
+  const { x, place } = alignedSeries(own, ends);
   if (stack) {
     const tops = [];
     own.forEach((one, n) => {
@@ -52,8 +53,9 @@ export function chartLines(series, { smoothing = 0, stack = false, ends = [], br
     return { x, own, lines: tops.map((y, of) => ({ of, y, role: "strong" })) };
   }
   const faint = own.flatMap((one, of) => (isSmoothed(one) ? [{ of, y: place(one, one.y), role: "faint" }] : []));
-  const ends_ = own.flatMap((one, of) => (one.low ? [one.low, one.high].map((y) => ({ of, y: place(one, y), role: "end" })) : []));
-  return { x, own, lines: [...ends_, ...faint, ...own.map((one, of) => ({ of, y: place(one, one.shown), role: "strong" }))] };
+  const limits = own.flatMap((one, of) => (one.low ? [one.low, one.high].map((y) => ({ of, y: place(one, y), role: "limit" })) : []));
+  const strong = own.map((one, of) => ({ of, y: place(one, one.shown), role: "strong" }));
+  return { x, own, lines: [...limits, ...faint, ...strong] };
 }
 
 // Where the vertical axis begins and ends. From 0 where that costs little room; a share never goes beyond 1.
@@ -63,7 +65,8 @@ export function valueRange(low, high, unit) {
   const room = 0.08 * (high - low) || 0.3 * Math.abs(high);
   const from = low >= 0 && low < 0.6 * high ? 0 : low - room;
   const isShare = unit === "share" && high <= 1 && low >= 0;
-  return isShare ? [Math.max(0, from), Math.min(1, high + room)] : [from, high > 0 || low === high ? high + room : Math.min(0, high + room)];
+  if (isShare) return [Math.max(0, from), Math.min(1, high + room)];
+  return [from, high > 0 ? high + room : Math.min(0, high + room)];
 }
 
 // The number of the last position at or before `at`; -1 where there is none, or where the series has ended before.
@@ -80,7 +83,7 @@ export function placeAt(x, at) {
 }
 
 // At most `most` numbers from 0 to n - 1, evenly spaced, the first and the last among them.
-export function evenly(n, most) {
+export function evenlySpaced(n, most) {
   if (n <= most) return [...Array(n).keys()];
   return Array.from({ length: most }, (_, i) => Math.round((i * (n - 1)) / (most - 1)));
 }

@@ -3,33 +3,38 @@
 import { Plot } from "./lib.js";
 import { valueRange } from "./chart_data.js";
 
-const known = new Map();
-addEventListener("themechange", () => known.clear());
+const inks = new Map();
+addEventListener("themechange", () => inks.clear());
 
 // The value of a colour variable in the present theme.
 export function inkOf(name) {
-  if (!known.has(name)) known.set(name, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
-  return known.get(name);
+  if (!inks.has(name)) inks.set(name, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
+  return inks.get(name);
 }
 
-const FONT = '11px system-ui, "Noto Sans", "DejaVu Sans", sans-serif';
-const DASH = [6, 4];
+const PLOT_FONT = '11px system-ui, "Noto Sans", "DejaVu Sans", sans-serif';
+// Lines are told apart by their dashes as well as by colour.
+const PLOT_DASHES = [[], [7, 3], [2, 3], [9, 3, 2, 3]];
+const WHOLE = [0, 1, 2, 3, 4, 5, 6].flatMap((power) => [1, 2, 5].map((n) => n * 10 ** power)); // steps between the positions on x
 
 // `spec`: {series, lines, unit, stack, marks, sync, written(value)}. marks: [{x, label}] are drawn as thin verticals.
 export function newPlot(spec, { box, width, height, onCursor }) {
+  const sync = spec.sync && { sync: { key: spec.sync, setSeries: false, scales: ["x", null] } };
   const options = {
     width,
     height,
-    padding: [10, 8, 0, 0],
+    padding: [10, 14, 0, 0],
     legend: { show: false },
-    cursor: { y: false, points: { size: 6 }, drag: { x: true, y: false, uni: 8 }, ...(spec.sync && { sync: { key: spec.sync, setSeries: false, scales: ["x", null] } }) },
+    cursor: { y: false, points: { size: 6 }, drag: { x: true, y: false, uni: 8 }, ...sync },
     scales: {
       x: { time: false, range: (_, low, high) => (low === high ? [low - 1, high + 1] : [low, high]) },
       y: { range: (_, low, high) => valueRange(spec.stack ? 0 : low, high, spec.unit) },
     },
-    axes: [axis({ space: 44, size: 24, incrs: [1, 2, 5].flatMap((n) => [0, 1, 2, 3, 4, 5, 6].map((power) => n * 10 ** power)).sort((a, b) => a - b) }),
-      axis({ space: 30, values: (_, splits) => splits.map(spec.written), size: (_, values) => 14 + 6.4 * Math.max(3, ...(values ?? []).map((text) => text.length)) })],
-    series: [{}, ...spec.lines.map((line) => drawn(line, spec))],
+    axes: [
+      plotAxis({ space: 44, size: 24, incrs: WHOLE }),
+      plotAxis({ space: 30, values: (_, splits) => splits.map(spec.written), size: axisWidth }),
+    ],
+    series: [{}, ...spec.lines.map((line) => plotLine(line, spec))],
     hooks: {
       drawClear: [(plot) => (spec.stack ? fillStack(plot, spec) : fillIntervals(plot, spec))],
       draw: [(plot) => drawMarks(plot, spec.marks)],
@@ -39,31 +44,40 @@ export function newPlot(spec, { box, width, height, onCursor }) {
   return new Plot(options, dataOf(spec), box);
 }
 
+export function dashOf(one) {
+  return PLOT_DASHES[Number(one.dash ?? 0) % PLOT_DASHES.length];
+}
+
 export function dataOf(spec) {
   return [spec.x, ...spec.lines.map((line) => line.y)];
 }
 
-function axis(more) {
-  return { font: FONT, stroke: () => inkOf("--ink-3"), grid: { stroke: () => inkOf("--line"), width: 1 }, ticks: { show: false }, gap: 6, ...more };
+function axisWidth(_, values) {
+  return 14 + 6.4 * Math.max(3, ...(values ?? []).map((text) => text.length));
 }
 
-function drawn({ of, role, y }, { series }) {
+function plotAxis(more) {
+  const grid = { stroke: () => inkOf("--line"), width: 1 };
+  return { font: PLOT_FONT, stroke: () => inkOf("--ink-3"), grid, ticks: { show: false }, gap: 6, ...more };
+}
+
+function plotLine({ of, role, y }, { series }) {
   const one = series[of];
   const stroke = () => inkOf(one.color);
-  const base = { scale: "y", spanGaps: true, stroke, dash: one.dash ? DASH : undefined };
-  if (role === "end") return { ...base, paths: () => null, points: { show: false } };
+  const base = { scale: "y", spanGaps: true, stroke };
+  if (role === "limit") return { ...base, paths: () => null, points: { show: false } };
   if (role === "faint") return { ...base, width: 1, alpha: 0.3, points: { show: false } };
   const n = y.reduce((count, value) => count + (value !== null), 0);
-  return { ...base, width: 1.75, points: { show: Boolean(one.points) || n < 3, size: 6, fill: stroke, stroke } };
+  return { ...base, width: 1.75, dash: dashOf(one), points: { show: Boolean(one.points) || n < 3, size: 6, fill: stroke, stroke } };
 }
 
 // Intervals behind the lines: a band, and a whisker at each point.
 function fillIntervals(plot, { own, series }) {
   const { ctx } = plot;
-  inside(plot, () => own.forEach((one, n) => {
+  withinPlot(plot, () => own.forEach((one, n) => {
     if (!one.low) return;
-    const at = one.x.map((x, i) => [plot.valToPos(x, "x", true), plot.valToPos(one.low[i], "y", true), plot.valToPos(one.high[i], "y", true), one.low[i]])
-      .filter(([, , , low]) => low !== null);
+    const known = one.x.map((_, i) => i).filter((i) => one.low[i] !== null);
+    const at = known.map((i) => [plot.valToPos(one.x[i], "x", true), ...[one.low[i], one.high[i]].map((y) => plot.valToPos(y, "y", true))]);
     ctx.fillStyle = ctx.strokeStyle = inkOf(series[n].color);
     ctx.globalAlpha = 0.13;
     ctx.beginPath();
@@ -72,15 +86,16 @@ function fillIntervals(plot, { own, series }) {
     ctx.fill();
     ctx.globalAlpha = 0.5;
     ctx.lineWidth = Plot.pxRatio;
-    if (at.length <= 30) at.forEach(([x, low, high]) => line(ctx, x, low, x, high));
+    if (at.length <= 30) at.forEach(([x, low, high]) => strokeLine(ctx, x, low, x, high));
   }));
 }
 
 function fillStack(plot, { x, lines, series }) {
   const { ctx } = plot;
   const floor = plot.valToPos(plot.scales.y.min, "y", true);
-  inside(plot, () => lines.forEach((row, n) => {
-    const at = x.map((value, i) => [plot.valToPos(value, "x", true), row.y[i], n ? lines[n - 1].y[i] : null]).filter(([, top]) => top !== null);
+  withinPlot(plot, () => lines.forEach((row, n) => {
+    const known = x.map((_, i) => i).filter((i) => row.y[i] !== null);
+    const at = known.map((i) => [plot.valToPos(x[i], "x", true), row.y[i], n ? lines[n - 1].y[i] : null]);
     ctx.fillStyle = inkOf(series[n].color);
     ctx.globalAlpha = 0.3;
     ctx.beginPath();
@@ -93,21 +108,22 @@ function fillStack(plot, { x, lines, series }) {
 function drawMarks(plot, marks) {
   const { ctx, bbox } = plot;
   const size = Plot.pxRatio;
-  inside(plot, () => marks.forEach(({ x, label }) => {
+  const { min, max } = plot.scales.x;
+  withinPlot(plot, () => marks.filter(({ x }) => x >= min && x <= max).forEach(({ x, label }) => {
     const at = Math.round(plot.valToPos(x, "x", true));
     ctx.strokeStyle = inkOf("--line-strong");
     ctx.fillStyle = inkOf("--ink-3");
     ctx.lineWidth = size;
     ctx.setLineDash([3 * size, 3 * size]);
-    line(ctx, at, bbox.top, at, bbox.top + bbox.height);
-    ctx.font = FONT.replace("11px", `${10 * size}px`);
+    strokeLine(ctx, at, bbox.top, at, bbox.top + bbox.height);
+    ctx.font = PLOT_FONT.replace("11px", `${10 * size}px`);
     const fits = at + ctx.measureText(label).width + 6 * size < bbox.left + bbox.width;
     ctx.textAlign = fits ? "left" : "right";
     ctx.fillText(label, at + (fits ? 4 : -4) * size, bbox.top + 9 * size);
   }));
 }
 
-function inside(plot, draw) {
+function withinPlot(plot, draw) {
   const { ctx, bbox } = plot;
   ctx.save();
   ctx.beginPath();
@@ -117,7 +133,7 @@ function inside(plot, draw) {
   ctx.restore();
 }
 
-function line(ctx, x0, y0, x1, y1) {
+function strokeLine(ctx, x0, y0, x1, y1) {
   ctx.beginPath();
   ctx.moveTo(x0, y0);
   ctx.lineTo(x1, y1);

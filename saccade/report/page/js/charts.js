@@ -1,7 +1,7 @@
 // A chart with its title, meaning, legend and table. Drawn when it comes near the viewport; follows theme, width and data.
 //
 // Chart({title, about, unit, series, height, xLabel, marks, smoothing, stack, sync, ends, level, hint})
-//   series     [{name, x: [..], y: [..], low?: [..], high?: [..], color: "--s0", dash?, points?}]; x may differ; y may hold null
+//   series     [{name, x: [..], y: [..], low?: [..], high?: [..], color: "--s0", dash?: 0 to 3, points?}]; x may differ; y may hold null
 //   unit       "share" is written in %, "s" as time, "" as a bare number, any other word behind the number
 //   marks      [{x, label}] thin verticals, such as the ends of stages; means begin anew behind them
 //   smoothing  steps that the strong line is a mean of (0: none); the single steps stay as a faint line
@@ -10,14 +10,14 @@
 //   ends       [low, high] that the horizontal axis covers at least
 //   level      of the heading, 4 unless told;   hint: shown where the mouse rests on the title, such as the metric's key
 
-import { html, useEffect, useMemo, useRef, useState } from "./lib.js";
-import { chartLines, evenly, placeAt } from "./chart_data.js";
-import { dataOf, newPlot } from "./chart_plot.js";
+import { Plot, html, useEffect, useMemo, useRef, useState } from "./lib.js";
+import { chartLines, evenlySpaced, placeAt } from "./chart_data.js";
+import { dashOf, dataOf, newPlot } from "./chart_plot.js";
 import { figure, percent, plural, seconds, visible } from "./format.js";
 
-const ROWS = 200; // of the table that stands for a chart
-const NO_MARKS = [];
-const NO_ENDS = [];
+const TABLE_ROWS = 200; // of the table that stands for a chart
+const NO_CHART_MARKS = [];
+const NO_CHART_ENDS = [];
 
 // A number in its unit, for a person.
 export function withUnit(value, unit) {
@@ -28,9 +28,11 @@ export function withUnit(value, unit) {
 }
 
 // The same for an axis, shorter.
-function onAxis(unit) {
+function axisText(unit) {
   if (unit === "share") return (value) => `${Number((100 * value).toPrecision(4))} %`;
-  return (value) => (value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e6) ? value.toExponential(0).replace("+", "") : String(Number(value.toPrecision(4))));
+  const isFar = (size) => size !== 0 && (size < 1e-3 || size >= 1e6);
+  const far = (value) => Number(value.toPrecision(2)).toExponential().replace("+", "");
+  return (value) => (isFar(Math.abs(value)) ? far(value) : String(Number(value.toPrecision(4))));
 }
 
 export function Chart(props) {
@@ -41,41 +43,57 @@ export function Chart(props) {
   return html`
     <figure class="chart ${isWide ? "wide" : ""}">
       <figcaption>
-        <${`h${level}`} title=${hint && visible(hint)}><span class="said">${visible(title)}</span>${unit && unit !== "share" && html`<span class="unit">${unit}</span>`}<//>
+        <${`h${level}`} title=${hint && visible(hint)}>
+          <span class="said">${visible(title)}</span>${unit && unit !== "share" && html`<span class="unit">${unit}</span>`}
+        <//>
         <span class="chart-tools">
-          <button class="quiet" aria-pressed=${String(asTable)} onClick=${() => setAsTable(!asTable)} title="Show as a table">table<span class="unseen"> of ${visible(title)}</span></button>
-          <button class="quiet" aria-pressed=${String(isWide)} onClick=${() => setIsWide(!isWide)} title="Show larger">large<span class="unseen">: ${visible(title)}</span></button>
+          <${ChartSwitch} of=${title} word="table" about="Show as a table" value=${asTable} onChange=${setAsTable} />
+          <${ChartSwitch} of=${title} word="large" about="Show larger" value=${isWide} onChange=${setIsWide} />
         </span>
       </figcaption>
       <p class="about">${about && visible(about)}</p>
       ${filled.length === 0 ? html`<p class="empty">Nothing measured yet.</p>`
     : asTable ? html`<${ChartTable} series=${filled} unit=${unit} xLabel=${xLabel} title=${title} hint=${hint} />`
-    : html`<${Drawing} ...${props} series=${filled} unit=${unit} xLabel=${xLabel} height=${isWide ? 2 * height : height} />`}
+    : html`<${ChartDrawing} ...${props} series=${filled} unit=${unit} xLabel=${xLabel} height=${isWide ? 2 * height : height} />`}
     </figure>`;
 }
 
-function Drawing({ title, unit, series, height, xLabel, marks = NO_MARKS, smoothing = 0, stack = false, sync, ends = NO_ENDS }) {
+function ChartSwitch({ of, word, about, value, onChange }) {
+  return html`
+    <button class="quiet" aria-pressed=${String(value)} onClick=${() => onChange(!value)} title=${about}>
+      ${word}<span class="unseen"> of ${visible(of)}</span>
+    </button>`;
+}
+
+function ChartDrawing(props) {
+  const { title, unit, series, height, xLabel, marks = NO_CHART_MARKS, smoothing = 0, stack = false, sync, ends = NO_CHART_ENDS } = props;
   const box = useRef();
   const plot = useRef(null);
   const legend = useRef();
   const latest = useRef();
-  const isNear = useNear(box);
+  const isNear = useInView(box);
   const [isFocused, setIsFocused] = useState(false);
   latest.current = useMemo(() => {
     if (!isNear) return latest.current;
     const breaks = marks.map((mark) => mark.x);
-    return { series, marks, unit, stack, sync, written: onAxis(unit), ...chartLines(series, { smoothing, stack, ends, breaks }) };
+    return { series, marks, unit, stack, sync, written: axisText(unit), ...chartLines(series, { smoothing, stack, ends, breaks }) };
   }, [isNear, series, smoothing, stack, marks, ends, unit, sync]);
   const spec = latest.current;
-  const shape = spec && spec.lines.map(({ of, role }) => `${role}${of}${spec.series[of].color}${spec.series[of].dash}`).join() + spec.lines.some(({ y }) => y.length < 3);
+  const shape = spec && plotShape(spec);
 
   useEffect(() => {
     if (!shape) return undefined;
-    const onCursor = (drawn) => told(legend.current, latest.current, drawn.cursor.idx === null || drawn.cursor.left < 0 ? null : drawn.data[0][drawn.cursor.idx], xLabel);
-    const made = newPlot(live(latest), { box: box.current, width: box.current.clientWidth, height, onCursor });
+    const onCursor = ({ cursor, data }) => {
+      const isAway = cursor.idx === null || cursor.idx === undefined || cursor.left < 0;
+      writeLegend(legend.current, latest.current, isAway ? null : data[0][cursor.idx], xLabel);
+    };
+    const made = newPlot(latestOf(latest), { box: box.current, width: box.current.clientWidth, height, onCursor });
     plot.current = made;
     const redraw = () => made.redraw(false);
-    const sized = new ResizeObserver(() => made.width === box.current.clientWidth || made.setSize({ width: box.current.clientWidth, height }));
+    const sized = new ResizeObserver(() => {
+      const width = box.current.clientWidth;
+      if (width && width !== made.width) made.setSize({ width, height });
+    });
     sized.observe(box.current);
     addEventListener("themechange", redraw);
     return () => {
@@ -94,40 +112,65 @@ function Drawing({ title, unit, series, height, xLabel, marks = NO_MARKS, smooth
       plot.current.setData(dataOf(spec), !isZoomed);
       if (isZoomed) plot.current.redraw();
     }
-    told(legend.current, spec, null, xLabel);
+    writeLegend(legend.current, spec, null, xLabel);
   }, [spec]);
 
+  useEffect(() => {
+    if (!sync || !plot.current) return;
+    Plot.sync(sync).unsub(plot.current);
+    if (isNear) Plot.sync(sync).sub(plot.current); // the cursor moves only in charts that can be seen
+  }, [isNear, shape, height]);
+
+  const words = useMemo(() => chartInWords(title, series, unit, xLabel), [title, series, unit, xLabel]);
   return html`
-    <div class="plot" ref=${box} style=${{ height: `${height}px` }} role="img" tabindex="0" aria-label=${summed(title, series, unit, xLabel)}
-      onKeyDown=${(event) => moved(event, plot.current)} onFocus=${() => setIsFocused(true)} onBlur=${() => setIsFocused(false)}></div>
-    <ul class="legend" ref=${legend} aria-live=${isFocused ? "polite" : "off"}>
+    <div class="plot" ref=${box} style=${{ height: `${height}px` }} role="img" tabindex="0" aria-label=${words}
+      onKeyDown=${(event) => moveCursor(event, plot.current)} onFocus=${() => setIsFocused(true)} onBlur=${() => setIsFocused(false)}></div>
+    <ul class="chart-legend" ref=${legend} aria-live=${isFocused ? "polite" : "off"}>
       ${series.map((one) => html`
-        <li><i class="key ${one.dash ? "dashed" : ""}" style=${{ color: `var(${one.color})` }} aria-hidden="true"></i><span class="said">${visible(one.name)}</span> <b></b></li>`)}
+        <li>
+          <svg class="chart-key" width="22" height="6" style=${{ color: `var(${one.color})` }} aria-hidden="true">
+            <line x1="0" x2="22" y1="3" y2="3" stroke-dasharray=${dashOf(one).join(" ")} /></svg>
+          <span class="said">${visible(one.name)}</span> <b></b> <small></small>
+        </li>`)}
       <li class="at"></li>
     </ul>`;
 }
 
+// What a plot is made for. While it stays the same, new data goes into the same plot.
+function plotShape({ series, lines, stack }) {
+  const parts = lines.map(({ of, role, y }) => `${role} ${of} ${series[of].color} ${series[of].dash} ${y.length < 3}`);
+  return `${stack} ${parts.join()}`;
+}
+
 // The plot reads what it draws through this, so that new data needs no new plot.
-function live(latest) {
+function latestOf(latest) {
   return new Proxy({}, { get: (_, name) => latest.current[name] });
 }
 
 // Writes the values at position `at` into the legend, or the last ones where it is null. Past preact: it follows the mouse.
-function told(legend, spec, at, xLabel) {
+function writeLegend(legend, spec, at, xLabel) {
   if (!legend || !spec) return;
-  const items = legend.querySelectorAll("b");
+  const [values, means] = [legend.querySelectorAll("b"), legend.querySelectorAll("small")];
   spec.own.forEach((one, n) => {
     const i = at === null ? one.x.length - 1 : placeAt(one.x, at);
     const value = i < 0 ? null : one.y[i];
-    const range = i >= 0 && one.low && one.low[i] !== null ? ` [${withUnit(one.low[i], spec.unit).replace(" %", "")}, ${withUnit(one.high[i], spec.unit)}]` : "";
-    const mean = i >= 0 && one.shown !== one.y ? ` (mean ${withUnit(one.shown[i], spec.unit)})` : "";
-    if (items[n]) items[n].textContent = value === null ? "–" : `${withUnit(value, spec.unit)}${range}${mean}`;
+    const range = i >= 0 && one.low && one.low[i] !== null ? rangeText(one.low[i], one.high[i], spec.unit) : "";
+    const mean = i >= 0 && one.shown !== one.y && one.shown[i] !== value ? withUnit(one.shown[i], spec.unit) : "";
+    if (!values[n]) return;
+    values[n].textContent = value === null ? "–" : withUnit(value, spec.unit);
+    means[n].textContent = mean ? `mean ${mean}` : range;
   });
   legend.querySelector(".at").textContent = at === null ? "" : `${xLabel} ${figure(at)}`;
 }
 
+// "[41.7, 63.1]": the unit stands behind the value already.
+export function rangeText(low, high, unit) {
+  const bare = (value) => (unit === "share" ? (100 * value).toFixed(1) : figure(value));
+  return `[${bare(low)}, ${bare(high)}]`;
+}
+
 // Arrow keys move the cursor from point to point.
-function moved(event, drawn) {
+function moveCursor(event, drawn) {
   const last = drawn ? drawn.data[0].length - 1 : -1;
   const now = drawn?.cursor.idx ?? last;
   const step = event.shiftKey ? 10 : 1;
@@ -139,12 +182,12 @@ function moved(event, drawn) {
 }
 
 // The chart in a sentence, for people who do not see it.
-function summed(title, series, unit, xLabel) {
+function chartInWords(title, series, unit, xLabel) {
   const parts = series.slice(0, 8).map(({ name, x, y }) => {
     const has = y.map((value, i) => (value === null ? -1 : i)).filter((i) => i >= 0);
     const [first, last] = [has[0], has[has.length - 1]];
-    if (first === last) return `${name} ${withUnit(y[first], unit)} at ${xLabel} ${figure(x[first])}`;
-    return `${name} from ${withUnit(y[first], unit)} at ${xLabel} ${figure(x[first])} to ${withUnit(y[last], unit)} at ${xLabel} ${figure(x[last])}`;
+    const at = (i) => `${withUnit(y[i], unit)} at ${xLabel} ${figure(x[i])}`;
+    return first === last ? `${name} ${at(first)}` : `${name} from ${at(first)} to ${at(last)}`;
   });
   const more = series.length > 8 ? `; ${plural(series.length - 8, "more line")}` : "";
   return visible(`${title}: ${parts.join("; ")}${more}. Arrow keys read single values.`);
@@ -153,27 +196,36 @@ function summed(title, series, unit, xLabel) {
 function ChartTable({ series, unit, xLabel, title, hint }) {
   const { positions, n } = useMemo(() => {
     const all = [...new Set(series.flatMap((one) => one.x))].sort((a, b) => a - b);
-    return { positions: evenly(all.length, ROWS).map((i) => all[i]), n: all.length };
+    return { positions: evenlySpaced(all.length, TABLE_ROWS).map((i) => all[i]), n: all.length };
   }, [series]);
   const where = useMemo(() => series.map((one) => new Map(one.x.map((x, i) => [x, i]))), [series]);
   return html`
     <div class="chart-table" tabindex="0" role="region" aria-label=${visible(`${title} as a table`)}>
       ${hint && html`<p class="note"><code class="said">${visible(hint)}</code></p>`}
-      ${n > ROWS && html`<p class="note">${ROWS} of ${figure(n)} rows, evenly spaced.</p>`}
+      ${n > TABLE_ROWS && html`<p class="note">${TABLE_ROWS} of ${figure(n)} rows, evenly spaced.</p>`}
       <table>
-        <thead><tr><th class="number">${xLabel}</th>${series.map((one) => html`<th class="number"><span class="said">${visible(one.name)}</span></th>`)}</tr></thead>
+        <thead><tr>
+          <th class="number">${xLabel}</th>
+          ${series.map((one) => html`<th class="number"><span class="said">${visible(one.name)}</span></th>`)}
+        </tr></thead>
         <tbody>${positions.map((x) => html`
-          <tr><th scope="row" class="number">${figure(x)}</th>${series.map((one, s) => {
-    const i = where[s].get(x);
-    return html`<td class="number">${i === undefined || one.y[i] === null ? "" : withUnit(one.y[i], unit)}${i !== undefined && one.low && one.low[i] !== null
-      && html` <span class="faint">[${figure(one.low[i])}, ${figure(one.high[i])}]</span>`}</td>`;
-  })}</tr>`)}</tbody>
+          <tr>
+            <th scope="row" class="number">${figure(x)}</th>
+            ${series.map((one, n) => html`<${ChartCell} one=${one} i=${where[n].get(x)} unit=${unit} />`)}
+          </tr>`)}
+        </tbody>
       </table>
     </div>`;
 }
 
-// Whether the element has come near the viewport. Stays so once it has, but new data waits until it is near again.
-function useNear(element) {
+function ChartCell({ one, i, unit }) {
+  if (i === undefined || one.y[i] === null) return html`<td></td>`;
+  const range = one.low && one.low[i] !== null && html` <span class="faint">${rangeText(one.low[i], one.high[i], unit)}</span>`;
+  return html`<td class="number">${withUnit(one.y[i], unit)}${range}</td>`;
+}
+
+// Whether the element is near the viewport now: new data of a chart that is far off waits until it comes near again.
+function useInView(element) {
   const [isNear, setIsNear] = useState(false);
   useEffect(() => {
     const watch = new IntersectionObserver((entries) => setIsNear(entries[entries.length - 1].isIntersecting), { rootMargin: "400px 0px" });

@@ -71,7 +71,7 @@ function factsOf(run, store) {
   const planned = plannedSteps(run);
   const model = run.recipe?.model ?? run.command?.spec;
   const state = store.lost ? "connection lost" : STATE_WORDS[run.state] ?? run.state;
-  const facts = [["State", [state, run.summary?.warnings?.length ? plural(run.summary.warnings.length, "warning") : ""]]];
+  const facts = [["State", [state, ""]]];
   if (model?.path) facts.push(["Model", [model.path, [model.dtype, model.lora ? "LoRA" : ""].filter(Boolean).join(", ")]]);
   const data = dataOfRun(run);
   if (data) facts.push(["Data", data]);
