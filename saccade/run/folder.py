@@ -47,7 +47,7 @@ from saccade.run.checkpoint import (
     write_checkpoint,
 )
 from saccade.run.files import JsonLines, RunError, read_object, read_only, remove_folder, take_lock, write_atomically
-from saccade.run.images import png, preview
+from saccade.run.images import Gallery
 from saccade.run.records import Details, checked_metrics, evaluation_rows, rollout_rows
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class RunFolder:
         self.path = Path(path)
         self.say = say or (lambda sentence: print(sentence, file=sys.stderr))
         self._logs = {name: JsonLines(self.path / f"{name}.jsonl") for name in LOGS}
+        self._gallery = Gallery(self.path)
         self._checkpoints = self.path / "checkpoints"
         self._lock: int | None = None
 
@@ -139,16 +140,18 @@ class RunFolder:
 
     def append_evaluation(self, measured: Measured, *, moment: str, step: int, details: Details = Details()) -> None:
         """Log a set as it was measured, one line per sample, with previews of the pictures."""
+        self._require_lock()
         for group in measured.groups[: len(measured.greedy)]:
-            self._save_previews(group.sample.pictures)
+            self._gallery.keep_small(group.sample.pictures)
         self._logs["evaluations"].append(evaluation_rows(measured, moment=moment, step=step, details=details))
 
     def append_samples(self, lines: Iterable[tuple[Mapping[str, Any], Sequence[Picture]]]) -> None:
         """Log what is trained and measured on, once in a run: lines (samples.py), each with the pictures to preview."""
+        self._require_lock()
 
         def rows() -> Iterator[Mapping[str, Any]]:
             for row, pictures in lines:
-                self._save_previews(pictures)
+                self._gallery.keep_small(pictures)
                 yield row
 
         self._logs["samples"].append(rows())
@@ -171,26 +174,7 @@ class RunFolder:
     def save_picture(self, picture: Picture) -> Path:
         """Keep a picture under its hash; one that is there is never written again."""
         self._require_lock()
-        path = self.picture_path(picture.sha)
-        if not path.exists() or path.stat().st_size == 0:
-            write_atomically(path, png(picture), sync=False)
-        return path
-
-    def _save_previews(self, pictures: Iterable[Picture]) -> None:
-        """Small versions of pictures that are not kept as they are."""
-        self._require_lock()
-        for picture in pictures:
-            path = self.preview_path(picture.sha)
-            if not any(one.exists() and one.stat().st_size for one in (path, self.picture_path(picture.sha))):
-                write_atomically(path, preview(picture), sync=False)
-
-    def picture_path(self, sha: str) -> Path:
-        """Where the picture with this hash is, or would be."""
-        return self.path / "pictures" / f"{sha}.png"
-
-    def preview_path(self, sha: str) -> Path:
-        """Where the small version of the picture with this hash is, or would be."""
-        return self.path / "previews" / f"{sha}.webp"
+        return self._gallery.keep(picture)
 
     def metrics(self) -> Iterator[dict[str, Any]]:
         """The logged steps, in order."""
@@ -351,13 +335,10 @@ class RunFolder:
             raise read_only(self.path)
 
     def _open(self) -> None:
-        images = (self.path / "pictures", self.path / "previews")
-        for folder in (self._checkpoints, *images):
-            folder.mkdir(exist_ok=True)
+        self._checkpoints.mkdir(exist_ok=True)
         for leftover in self._checkpoints.glob(".*"):
             shutil.rmtree(leftover, ignore_errors=True)
-        for leftover in (path for folder in images for path in folder.glob(".*")):
-            leftover.unlink()
+        self._gallery.open()
         for log in self._logs.values():
             if cut := log.open():
                 self.say(f"{log.path.name} ended in a torn line of {cut} bytes, which is dropped.")
