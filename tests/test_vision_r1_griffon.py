@@ -15,9 +15,10 @@ from saccade.data.miniature.vision_r1_griffon import write_vision_r1_griffon
 from saccade.policy.reader import Reader
 from saccade.recipes.vision_r1_griffon import recipe
 from saccade.recipes.vision_r1_griffon.figures import box_f1, figures, too_many
-from saccade.recipes.vision_r1_griffon.paid import Paid, groups_of, paid
+from saccade.recipes.vision_r1_griffon.paid import VARIANTS, Paid, groups_of, main, paid
 from saccade.recipes.vision_r1_griffon.prompts import gold_answer, written
 from saccade.rewards.papers.vision_r1_griffon import staged
+from saccade.run.folder import RunFolder
 from saccade.run.stage import RL, SFT
 
 LARGE = "Qwen/Qwen2.5-VL-7B-Instruct"  # only its name is used
@@ -245,3 +246,23 @@ def test_groups_are_read_back_from_a_runs_rollouts(small, tmp_path):
     assert group.rollouts[0].pictures[0].model_size == (112, 112)
     with pytest.raises(DataError, match="does not train on; name the run's --data"):
         groups_of(tmp_path, {}, reader)
+
+
+def test_a_runs_answers_are_weighed_by_every_variant(small, tmp_path, capsys):
+    recipe_ = made(small, model="tiny")
+    of = next(s for s in recipe_.stages[0].task if len(s.target) == 2)
+    gold = gold_answer(of.showing([p.seen_at((112, 112)) for p in of.pictures]))
+    items = json.loads(gold.removeprefix("```json").removesuffix("```"))
+    many = [*items, *({"bbox_2d": [x, 1, x + 3, 5], "label": items[0]["label"]} for x in (1, 2))]
+    with RunFolder.start(tmp_path / "run") as folder:
+        rollouts = tuple(said(of, text=json.dumps(some)) for some in (items, many, items[:1]))
+        folder.append_rollouts([Group(sample=of, rollouts=rollouts)], step=1, stage="rl")
+    assert main([str(tmp_path / "run"), str(small)]) == 0
+    head, _, *lines = capsys.readouterr().out.splitlines()
+    assert head.startswith("1 groups of 3;") and [line[:28].strip() for line in lines] == list(VARIANTS)
+    figures_of = {line[:28].strip(): [float(word) for word in line[28:].split()] for line in lines}
+    # As above: 3, 2.5 and 2.5 by the paper's rewards, 3, 3 and 2.5 over pairs.
+    assert figures_of["paper, first"] == [-0.58, 1.15, -0.58, 0.0, 0.0] and figures_of["pairs"] == [0.58, 0.58, -1.15, 0.0, 0.0]
+    for run_, data, says in (("none", small, "holds no answers"), ("run", tmp_path / "no", "does not exist")):
+        assert main([str(tmp_path / run_), str(data)]) == 1
+        assert says in capsys.readouterr().err

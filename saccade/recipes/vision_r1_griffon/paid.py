@@ -8,6 +8,7 @@ The same answers under every variant, so that nothing but the rewards differs; n
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -75,26 +76,46 @@ def paid(groups: Sequence[Group], rewards: Rewards, *, progress: float) -> Paid:
 def groups_of(run: Path, samples: Mapping[str, Sample], reader: Reader) -> list[Group]:
     """The groups of a run's rollouts.jsonl, their pictures as the model saw them. DataError for a sample that is not
     there."""
+    path = run / "rollouts.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    if not lines:
+        raise DataError(f"{path} holds no answers; name the folder of a run that has sampled some")
     found: dict[tuple[str, int, str], list[Rollout]] = {}
-    for line in (run / "rollouts.jsonl").read_text(encoding="utf-8").splitlines():
+    for line in lines:
         row = json.loads(line)
         if row["sample"] not in samples:
-            raise DataError(f"{run} has answers to {row['sample']!r}, which this data set does not train on; name the run's --data")
+            why = "which this data set does not train on; name the run's --data"
+            raise DataError(f"{run} has answers to {row['sample']!r}, {why}")
         sample = samples[row["sample"]]
         rollout = Rollout(
-            sample=sample, text=row["text"], token_T=(), logp_T=(), is_sampled_T=(), stop=Stop(row["stop"]), pictures=reader.seen(sample)
+            sample=sample,
+            text=row["text"],
+            token_T=(),
+            logp_T=(),
+            is_sampled_T=(),
+            stop=Stop(row["stop"]),
+            pictures=reader.seen(sample),
         )
         found.setdefault((row["stage"], row["step"], row["group"]), []).append(rollout)
     return [Group(sample=siblings[0].sample, rollouts=tuple(siblings)) for siblings in found.values()]
 
 
-def main(run: str, data: str | None = None) -> None:
-    """Print a line for every variant."""
-    made = {name: griffon.recipe(data=data, **options) for name, (options, _) in VARIANTS.items()}
-    plain = next(iter(made.values()))
-    groups = groups_of(Path(run), {s.id: s for s in plain.stages[0].task}, Reader.of(plain.model))
-    print(f"{len(groups)} groups of {len(groups[0].rollouts)}; mean advantage of answers with boxes too many, as many, too few;")
-    print("groups in which recall tells nothing apart, and neither term does")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print a line for every variant; the exit status, 1 with one sentence where the run or its data do not fit."""
+    about = (__doc__ or "").partition("\n\n")[0]
+    parser = argparse.ArgumentParser(prog=f"python -m {griffon.__name__}.paid", description=about)
+    parser.add_argument("run", type=Path, help="the folder of a run of this recipe")
+    parser.add_argument("data", nargs="?", help="the --data that the run had")
+    options = parser.parse_args(arguments)
+    try:
+        made = {name: griffon.recipe(data=options.data, **changed) for name, (changed, _) in VARIANTS.items()}
+        plain = next(iter(made.values()))
+        groups = groups_of(options.run, {s.id: s for s in plain.stages[0].task}, Reader.of(plain.model))
+    except DataError as error:
+        print(f"paid: {error}", file=sys.stderr)
+        return 1
+    print(f"{len(groups)} groups of {len(groups[0].rollouts)}; mean advantage of answers with boxes too many, as many, too")
+    print("few; groups in which recall tells nothing apart, and neither term does")
     for name, (_, progress) in VARIANTS.items():
         found = paid(groups, made[name].stages[0].rewards, progress=progress)
         print(
@@ -102,7 +123,8 @@ def main(run: str, data: str | None = None) -> None:
             f"{found.recall_is_flat:.2f} {found.both_are_flat:.2f}",
             flush=True,
         )
+    return 0
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.exit(main())
