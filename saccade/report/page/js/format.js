@@ -1,12 +1,14 @@
 // Numbers and untrusted text for a person.
 
+const THOUSANDS = new Intl.NumberFormat("en-US"); // made once: toLocaleString makes one for every number
+
 // Three significant digits, thousands apart; "none" where there is nothing.
 export function figure(value, digits = 3) {
   if (value === null || value === undefined) return "none";
   if (typeof value !== "number") return String(value);
   const size = Math.abs(value);
   if (size === 0) return "0";
-  if (size >= 10 ** digits || Number.isInteger(value)) return Math.round(value).toLocaleString("en-US");
+  if (size >= 10 ** digits || Number.isInteger(value)) return THOUSANDS.format(Math.round(value));
   if (size < 0.001) return value.toExponential(1);
   return value.toPrecision(digits).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
 }

@@ -11,7 +11,7 @@ import { VirtualList } from "./virtual.js";
 import { useNarrow } from "./near.js";
 import { address, go } from "./route.js";
 import { useKeys } from "./keys.js";
-import { plural, visible } from "./format.js";
+import { figure, plural, visible } from "./format.js";
 
 export function Rollouts({ store, runs, params }) {
   const isNarrow = useNarrow();
@@ -76,7 +76,7 @@ export function Rollouts({ store, runs, params }) {
 
 const cleared = { with: undefined, a: undefined, b: undefined };
 const keyOfEntry = ({ run, group }) => `${run}:${group.id}`;
-const counted = (n, all) => (all ? `${n === all ? "All" : `${n.toLocaleString("en-US")} of`} ${plural(all, "group")}` : "");
+const counted = (n, all) => (all ? `${n === all ? "All" : `${figure(n)} of`} ${plural(all, "group")}` : "");
 
 // What lies before the reader: groups of all runs in order of steps, how many more have come since, and how to take them in.
 // A list that is being read does not move by itself.
