@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from saccade.algo.penalties import Bounded
+from saccade.core.marks import all_drawn
 from saccade.core.rollout import Rollout, Stop
 from saccade.core.sample import DataError, Sample
 from saccade.data import parquet
@@ -74,6 +75,48 @@ def test_every_gold_answer_earns_full_marks_at_any_size_and_without_thought_all_
     assert len(clicks) > 60
     far = [said(sample, answer("click", (1, 1)), size) for sample in clicks]
     assert [accuracy()(rollout).value for rollout in far] == [0] * len(far)
+
+
+@pytest.mark.parametrize("as_released", [False, True])
+@pytest.mark.parametrize("size", [(112, 112), (224, 84)])
+def test_a_click_is_drawn_in_the_gold_box_exactly_where_it_is_right(data, size, as_released):
+    """What is drawn is what is paid for: a hundred clicks all over each screen, and every worked answer."""
+    made = recipe(model="tiny", data=data, as_released=as_released)
+    term = accuracy(as_released=as_released)
+    seen_right = set()
+    for sample in made.stages[0].task.samples[:40]:
+        (gold,) = all_drawn(made.gold_marks(sample), sample.pictures)
+        texts = [worked(seen(sample, size)), *(answer("click", (x, y)) for x in range(3, size[0], 23) for y in range(3, size[1], 23))]
+        for text in texts:
+            rollout = said(sample, text, size)
+            (mark,) = all_drawn(made.marks(rollout), rollout.pictures)
+            is_right = term(rollout).value == 1
+            if sample.target.name != "click" or not mark["verb"].startswith("click"):
+                assert (mark["verb"] == gold["verb"]) == is_right
+                continue
+            x, y = mark["point"]
+            x1, y1, x2, y2 = gold["box"]
+            assert (x1 < x < x2 and y1 < y < y2) == is_right
+            seen_right.add(is_right)
+    assert seen_right == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn"),
+    [
+        (answer("click", (56, 28)), {"point": [0.5, 0.25], "verb": "click"}),
+        (answer("scroll", None, "up"), {"box": [0, 0, 1, 1], "verb": "scroll up"}),
+        (answer("type", None, "it's"), {"box": [0, 0, 1, 1], "verb": 'type "it\'s"'}),
+        (answer("type", (56, 28), "7"), {"point": [0.5, 0.25], "verb": "type '7'"}),
+        (answer("press_back"), {"box": [0, 0, 1, 1], "verb": "press_back"}),
+        ("<answer>[]</answer>", None),
+        ("I do not know", None),
+    ],
+)
+def test_an_action_is_drawn_with_its_words_and_one_without_a_place_around_the_screen(data, text, drawn):
+    made = recipe(model="tiny", data=data)
+    rollout = said(made.stages[0].task.samples[0], text)
+    assert all_drawn(made.marks(rollout), rollout.pictures) == ([] if drawn is None else [{"picture": 0, **drawn}])
 
 
 def test_a_gold_point_in_the_models_frame_is_refused_before_a_model_has_seen_the_picture(data):

@@ -8,6 +8,7 @@ import json
 import PIL.Image
 import pytest
 
+from saccade.core.marks import all_drawn, marks_in
 from saccade.core.picture import Box, Frame, Labelled, Picture
 from saccade.core.rollout import Group, Rollout, Stop
 from saccade.core.sample import DataError, Message, Sample
@@ -133,6 +134,14 @@ def test_thresholds_rise_half_way_unless_the_switch_says_never(small):
     assert total(far, small, progression="half", progress=0.5) == pytest.approx(1 + 0 + 1 / 2)
     assert total(far, small, progression="half", progress=0.5, differentiation="off") == pytest.approx(1 + 1 / 2 + 1 / 2)
     assert total(near, small, progression="half", progress=0.0, differentiation="off") == pytest.approx(1 + 1 + 1.8 / 2)
+
+
+def test_what_is_drawn_is_what_is_paid_for(small):
+    rollout = said(BOTH, *RIGHT, ("cow", [50, 30, 10, 10]))  # a box turned round is none
+    marks, golds = (all_drawn(found, rollout.pictures) for found in (made(small).marks(rollout), marks_in(BOTH.target)))
+    assert marks == golds and [mark["label"] for mark in marks] == ["cat", "dog"]
+    floats = said(BOTH, text='Here: [{"bbox_2d": [10.5, 10, 50, 30], "label": "cat"}]')  # the released code wants JSON alone
+    assert [len(made(small, rewards=name).marks(floats)) for name in ("paper", "pairs", "released", "adaptive")] == [1, 1, 0, 0]
 
 
 def test_boxes_in_pixels_of_the_original_earn_only_their_form(small):

@@ -12,6 +12,7 @@ import PIL.Image
 import PIL.ImageDraw
 import pytest
 
+from saccade.core.marks import all_drawn, marks_in
 from saccade.core.picture import Box, Frame, Labelled, Picture
 from saccade.core.rollout import Rollout, Stop
 from saccade.core.sample import DataError, Message, Sample
@@ -171,6 +172,23 @@ def test_kinds_methods_and_the_reward_override(folder):
     assert Counter(s.data[METHOD] for s in mixed.stages[-1].task)["all_match"] == methods["all_match"]
     with pytest.raises(DataError, match="task is 'text'.*training rows of: rec"):
         recipe(model="tiny", data=folder / "rec_train.jsonl", task="text")
+
+
+@pytest.mark.parametrize("coordinates", ["model", "mille"])
+def test_worked_answers_are_drawn_on_their_gold_boxes(folder, coordinates):
+    made = recipe(model="tiny", data=folder, frame=coordinates)
+    kinds = Counter()
+    for sample in made.stages[0].task:
+        shown = sample.showing([picture.seen_at((140, 84)) for picture in sample.pictures])
+        rollout = said(shown, worked(shown, frame=Frame(coordinates), decimals=4))
+        marks, golds = all_drawn(made.marks(rollout), rollout.pictures), all_drawn(marks_in(sample.target), rollout.pictures)
+        assert len(marks) == len(golds)
+        for mark, gold in zip(marks, golds):
+            assert mark["picture"] == 0 and mark["box"] == pytest.approx(gold["box"], abs=1e-3)
+            assert mark.get("label") == gold.get("label")
+        kinds[sample.kind] += len(golds)
+        assert not made.marks(said(shown, "no answer"))
+    assert kinds["rec"] and kinds["ovd"] and not kinds["text"]
 
 
 def test_the_published_lists_name_files_folders_and_methods(folder):
