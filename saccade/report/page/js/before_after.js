@@ -9,8 +9,9 @@ import { address } from "./route.js";
 import { figure, plural, signed, visible } from "./format.js";
 
 const FIRST = ["greedy", "sampled"];
-const UNITS = new Map([["tokens", "tokens"], ["critical_tokens", "turns"], ["critical_entropy", "nats"], ["after_critical_entropy", "nats"], ["entropy", "nats"]]);
-const LATER = new Set(["tokens", "truncated", "blanked", "picture_gain", "critical_tokens", "critical_entropy", "after_critical_entropy", "entropy", "high_entropy"]);
+const NATS = ["critical_entropy", "after_critical_entropy", "entropy"];
+const UNITS = new Map([["tokens", "tokens"], ["critical_tokens", "turns"], ...NATS.map((name) => [name, "nats"])]);
+const LATER = new Set([...UNITS.keys(), "truncated", "blanked", "picture_gain", "high_entropy"]); // shown when asked for
 
 export function BeforeAfter({ runs }) {
   const sets = useMemo(() => comparedSets(runs), runs.flatMap((run) => [run.metrics, run.summary, run.recipe]));
@@ -19,20 +20,26 @@ export function BeforeAfter({ runs }) {
       <section class="card" aria-labelledby="before-after"><h2 id="before-after">Before and after</h2>
         <p class="note">Nothing held out has been measured yet.</p></section>`;
   }
-  const [before, ...others] = new Set(sets.flatMap(({ moments }) => moments));
+  const moments = [...new Set(sets.flatMap((set) => set.moments))].join(", ");
+  const areDone = runs.every((run) => run.summary);
   return html`
     <section class="before-after" aria-labelledby="before-after">
       <div class="row">
         <h2 id="before-after">Before and after</h2>
         <p class="note">
-          <svg class="whiskers" width="12" height="12" aria-hidden="true"><circle class="before" cx="6" cy="6" r="3.6" /></svg> before training,${" "}
-          <svg class="whiskers" width="12" height="12" aria-hidden="true"><circle class="after" cx="6" cy="6" r="3.6" /></svg> after${runs.length === 1 && before ? html` (<span class="said">${visible([before, ...others].join(", "))}</span>)` : ""}; lines and brackets are 95 % intervals, ${runs.length > 1 ? "the gap is the second run less the first, after training; gaps" : "changes"} of shares are in percentage points.
+          <${Ring} kind="before" /> before training, <${Ring} kind="after" /> ${areDone ? "after" : "as last measured"}
+          ${runs.length === 1 && moments && html` (<span class="said">${visible(moments)}</span>)`}; lines and brackets are 95 % intervals,${" "}
+          ${runs.length > 1 ? "the gap is the second run less the first, after training; gaps" : "changes"} of shares are in percentage points.
           ${runs.length > 1 && html` Which samples changed is in the <a href=${address("evaluation")}>evaluation</a>.`}
         </p>
       </div>
       ${runs.length > 1 && html`<p class="row note">${runs.map((run, n) => html`<span><${RunName} run=${run} n=${n} /></span>`)}</p>`}
       <div class=${`set-cards ${runs.length > 1 ? "two" : ""}`}>${sets.map((set) => html`<${SetCard} key=${set.name} set=${set} runs=${runs} />`)}</div>
     </section>`;
+}
+
+function Ring({ kind }) {
+  return html`<svg class="whiskers" width="12" height="12" aria-hidden="true"><circle class=${kind} cx="6" cy="6" r="3.6" /></svg>`;
 }
 
 function SetCard({ set, runs }) {
@@ -42,9 +49,13 @@ function SetCard({ set, runs }) {
       <h3><span class="said">${visible(set.name)}</span>
         ${set.n && html` <span class="tag">${plural(set.n, "sample")}</span>`}
         ${set.isShifted && html` <span class="tag warn" title="Out of distribution on purpose">shifted</span>`}
-        ${set.selects && html` <span class="tag" title="The checkpoint is chosen by this set, so its score flatters">chooses checkpoint</span>`}</h3>
+        ${set.selects && html` <span class="tag" title="Its scores flatter: the checkpoint is the best on this set">chooses checkpoint</span>`}</h3>
       <${SetTable} rows=${early} runs=${runs} hasHead=${true} of=${set.name} />
-      ${late.length > 0 && html`<details><summary>${plural(late.length, "further figure")}</summary><${SetTable} rows=${late} runs=${runs} of=${set.name} /></details>`}
+      ${late.length > 0 && html`
+        <details>
+          <summary>${plural(late.length, "further figure")}</summary>
+          <${SetTable} rows=${late} runs=${runs} of=${set.name} />
+        </details>`}
     </article>`;
 }
 
@@ -67,19 +78,23 @@ function FigureRows({ row, runs }) {
   return row.pairs.map((pair, n) => html`
     <tr>
       ${n === 0 && html`<th scope="rowgroup" rowspan=${row.pairs.length}>
-        <span class="said">${visible(row.name)}</span>${row.unit && row.unit !== "share" && html`<span class="unit"> ${row.unit}</span>`}</th>`}
+        <span class="said">${visible(row.name)}</span>
+        ${row.unit && row.unit !== "share" && html`<span class="unit"> ${row.unit}</span>`}</th>`}
       <td class="drawing">${row.isDrawn && html`<${Whiskers} ...${pair} color=${`--s${n}`} />`}</td>
-      <td class="number">${isPair && html`<i class=${`swatch run-${n}`} title=${visible(runs[n].name)}></i><span class="unseen">${visible(runs[n].name)}: </span> `}
+      <td class="number">
+        ${isPair && html`<i class=${`swatch run-${n}`} title=${visible(runs[n].name)}></i><span class="unseen">${visible(runs[n].name)}: </span> `}
         <${FigurePair} pair=${pair} unit=${row.unit} /></td>
       ${n === 0 && html`<td class="number change" rowspan=${row.pairs.length}>${changeOf(ends, row.unit)}</td>`}
     </tr>`);
 }
 
 function FigurePair({ pair: { before, after }, unit }) {
+  const sign = unit === "share" ? " %" : "";
   const bare = (one) => (one ? (unit === "share" ? (100 * one.value).toFixed(1) : figure(one.value)) : "–");
   const range = (one) => (one?.low === undefined ? "–" : rangeText(one.low, one.high, unit));
   return html`
-    <span class="pair">${bare(before)} <span aria-hidden="true">→</span><span class="unseen">to</span> <b>${bare(after)}</b>${unit === "share" ? " %" : ""}</span>
+    <span class="pair">${bare(before)}${after ? "" : sign} <span aria-hidden="true">→</span><span class="unseen">to</span>${" "}
+      ${after ? html`<b>${bare(after)}</b>${sign}` : html`<span title="not measured yet">–</span>`}</span>
     ${(before?.low !== undefined || after?.low !== undefined) && html`
       <span class="range"><span>${range(before)}</span> → <span>${range(after)}</span></span>`}`;
 }
@@ -101,7 +116,8 @@ function comparedSets(runs) {
     const found = sets.map((set, n) => (set ? beforeAndAfter(runs[n], name) : { before: null, after: null, moment: null }));
     const start = `eval/${name}/`;
     const lines = found.flatMap(({ before, after }) => [before?.metrics, after?.metrics]).filter(Boolean);
-    const keys = [...new Set(lines.flatMap((line) => Object.keys(line).filter((key) => key.startsWith(start))))].map((key) => key.slice(start.length));
+    const measured = lines.flatMap((line) => Object.keys(line).filter((key) => key.startsWith(start)));
+    const keys = [...new Set(measured)].map((key) => key.slice(start.length));
     if (!keys.length) return [];
     const rows = sortedFigures(keys).map((key) => rowOf(key, { runs, sets, found, start }));
     return [{ ...sets.find(Boolean), moments: found.map(({ moment }) => moment).filter(Boolean), rows }];
@@ -117,7 +133,8 @@ function rowOf(key, { runs, sets, found, start }) {
   const isTotal = key.startsWith("total/");
   const unit = isTotal ? "" : key.startsWith("critical_entropy/") ? "nats" : UNITS.get(key) ?? "share";
   const pairs = found.map(({ before, after }, n) => ({ before: valueAt(before, n), after: valueAt(after, n) }));
-  const isDrawn = (unit === "share" || isTotal) && pairs.every(({ before, after }) => [before, after].every((one) => !one || (one.value >= 0 && one.value <= 1)));
+  const fits = (one) => !one || (one.value >= 0 && one.value <= 1);
+  const isDrawn = (unit === "share" || isTotal) && pairs.every(({ before, after }) => fits(before) && fits(after));
   return { name: key.replace(/^(total|critical_entropy)\//, "").replaceAll("_", " "), unit, pairs, isDrawn, isLater: isLater(key) };
 }
 
@@ -127,6 +144,10 @@ function isLater(key) {
 
 // Scores, figures of the whole set, shares, pass@k; then what looks further.
 function sortedFigures(keys) {
-  const rank = (key) => (FIRST.includes(key) ? FIRST.indexOf(key) : isLater(key) ? 9 : key.startsWith("total/") ? 3 : key.startsWith("pass@") ? 5 : 4);
+  const rank = (key) => {
+    if (FIRST.includes(key)) return FIRST.indexOf(key);
+    if (isLater(key)) return 9;
+    return key.startsWith("total/") ? 3 : key.startsWith("pass@") ? 5 : 4;
+  };
   return [...keys].sort((a, b) => rank(a) - rank(b));
 }

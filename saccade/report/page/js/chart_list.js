@@ -52,7 +52,8 @@ function drawnOf(runs, { lines, ...chart }) {
     return [{ ...chart, keys: lines.map(([key]) => key), series }];
   }
   return lines.map(([key, name]) => {
-    const series = runs.flatMap((run, n) => (curvesOf(run).at.has(key) ? [{ name: run.name, ...curvesOf(run).at.get(key), ...lookOf(n) }] : []));
+    const has = (run) => curvesOf(run).at.has(key);
+    const series = runs.flatMap((run, n) => (has(run) ? [{ name: run.name, ...curvesOf(run).at.get(key), ...lookOf(n) }] : []));
     return { ...chart, title: lines.length > 1 ? `${chart.title}: ${name}` : chart.title, keys: [key], series };
   });
 }
@@ -60,13 +61,17 @@ function drawnOf(runs, { lines, ...chart }) {
 function rewardCharts(keys) {
   const of = (pattern) => [...keys].map((key) => pattern.exec(key)).filter(Boolean);
   const terms = of(/^reward\/(?!mean$|first$)([^/]+)$/).map(([key, name]) => [key, name]);
-  const charts = [{ title: "Reward", about: "Mean over the step's answers: the weighted sum, and each term by itself.", lines: [["reward/mean", "weighted sum"], ...terms] }];
-  if (keys.has("reward/first")) charts.push({ title: "First answers", about: "Mean reward before forced second thoughts.", lines: [["reward/first", "first answers"]] });
+  const about = "Mean over the step's answers: the weighted sum, and each term by itself.";
+  const charts = [
+    { title: "Reward", about, lines: [["reward/mean", "weighted sum"], ...terms] },
+    { title: "First answers", about: "Mean reward before forced second thoughts.", lines: [["reward/first", "first answers"]] },
+  ];
   const routes = new Set(of(/^(?:reward|route)\/([^/]+)\/.+$/).map(([, term]) => term));
   for (const term of routes) {
-    const parts = (area) => [...keys].filter((key) => key.startsWith(`${area}/${term}/`)).map((key) => [key, key.slice(area.length + term.length + 2)]);
-    charts.push({ title: `${term}, by route`, about: "Mean of the term over the answers that each route decided.", lines: parts("reward") });
-    charts.push({ title: `${term}, routes taken`, unit: "share", about: "Answers that each route decided.", lines: parts("route") });
+    const parts = (start) => [...keys].filter((key) => key.startsWith(start)).map((key) => [key, key.slice(start.length)]);
+    const means = { title: `${term}, by route`, about: "Mean of the term over the answers that each route decided." };
+    const shares = { title: `${term}, routes taken`, unit: "share", about: "Answers that each route decided." };
+    charts.push({ ...means, lines: parts(`reward/${term}/`) }, { ...shares, lines: parts(`route/${term}/`) });
   }
   return charts.map((chart) => ({ group: "rewards", unit: "", ...chart }));
 }
@@ -74,7 +79,8 @@ function rewardCharts(keys) {
 function scoreCharts(runs) {
   const modes = ["greedy", "sampled"];
   const about = "Mean score with its 95 % interval.";
-  const chartOf = (set, title, what, series) => ({ group: "held-out", title, unit: "share", about: noteOfSet(set, what), keys: series.map(({ key }) => key), series });
+  const chartOf = (set, title, series) => (
+    { group: "held-out", title, unit: "share", about: noteOfSet(set, about), keys: series.map(({ key }) => key), series });
   return setNames(runs).flatMap((name) => {
     const sets = runs.map((run) => setsOf(run).find((set) => set.name === name));
     const curve = (n, mode, more) => {
@@ -82,10 +88,10 @@ function scoreCharts(runs) {
       return found ? [{ ...found, key: `eval/${name}/${mode}`, ...more }] : [];
     };
     const set = sets.find(Boolean);
-    if (runs.length === 1) return [chartOf(set, name, about, modes.flatMap((mode, n) => curve(0, mode, { name: mode, ...lookOf(n) })))];
+    if (runs.length === 1) return [chartOf(set, name, modes.flatMap((mode, n) => curve(0, mode, { name: mode, ...lookOf(n) })))];
     return modes.map((mode) => {
       const series = runs.flatMap((run, n) => curve(n, mode, { name: run.name, ...lookOf(n) }));
-      return chartOf(set, `${name}, ${mode}`, about, series);
+      return chartOf(set, `${name}, ${mode}`, series);
     });
   });
 }
@@ -114,9 +120,9 @@ function setCharts(runs, keys) {
       ...SET_CHARTS.map(([title, unit, about, some]) => [title, unit, about, some.filter((name) => names.includes(name))]),
       ["entropy by trigger", "nats", "Entropy of the step at which an answer turns.", triggers],
     ];
-    return charts.filter(([, , , some]) => some.length).map(([title, unit, about, some]) => ({
-      group: "sets", title: `${set}: ${title}`, unit, about, lines: some.map((name) => [start + name, name.replace(/^(total|critical_entropy)\//, "").replaceAll("_", " ")]),
-    }));
+    const nameOf = (name) => name.replace(/^(total|critical_entropy)\//, "").replaceAll("_", " ");
+    return charts.filter(([, , , some]) => some.length).map(([title, unit, about, some]) => (
+      { group: "sets", title: `${set}: ${title}`, unit, about, lines: some.map((name) => [start + name, nameOf(name)]) }));
   });
 }
 
@@ -125,15 +131,16 @@ function timeCharts(runs, keys) {
   if (!keys.has("time/step")) return [];
   const parts = runs.map((run) => phasesOf(curvesOf(run).at));
   const chart = { group: "time", unit: "s", keys: ["time/step", ...PHASES.map(([key]) => key)] };
-  const about = "Where a step's time goes; the rest is saving, measuring and the like.";
+  const about = "Where a step's time goes; the rest is keeping the records.";
   if (runs.length === 1) {
     return [{ ...chart, title: "Seconds of a step", about, stack: true, series: parts[0].map((one, n) => ({ ...one, color: LINE_COLORS[n] })) }];
   }
-  return ["whole step", ...PHASES.map(([, name]) => name), "rest"].map((phase) => ({
-    ...chart, title: `Time: ${phase}`, about: "Seconds of a step.",
-    series: runs.flatMap((run, n) => [...parts[n], { name: "whole step", ...curvesOf(run).at.get("time/step") }]
-      .filter((one) => one.name === phase && one.x).map((one) => ({ ...one, name: run.name, ...lookOf(n) }))),
-  }));
+  return ["whole step", ...PHASES.map(([, name]) => name), "rest"].map((phase) => {
+    const phasesWith = (n) => [...parts[n], { name: "whole step", ...curvesOf(runs[n]).at.get("time/step") }];
+    const found = runs.map((_, n) => phasesWith(n).find((one) => one.name === phase && one.x));
+    const series = found.flatMap((one, n) => (one ? [{ ...one, name: runs[n].name, ...lookOf(n) }] : []));
+    return { ...chart, title: `Time: ${phase}`, about: "Seconds of a step.", series };
+  });
 }
 
 function phasesOf(at) {

@@ -17,7 +17,7 @@ const PLOT_FONT = '11px system-ui, "Noto Sans", "DejaVu Sans", sans-serif';
 const PLOT_DASHES = [[], [7, 3], [2, 3], [9, 3, 2, 3]];
 const WHOLE = [0, 1, 2, 3, 4, 5, 6].flatMap((power) => [1, 2, 5].map((n) => n * 10 ** power)); // steps between the positions on x
 
-// `spec`: {series, lines, unit, stack, marks, sync, written(value)}. marks: [{x, label}] are drawn as thin verticals.
+// `spec`: {series, lines, unit, stack, marks, sync, written(value, distance of ticks, largest tick)}. marks: [{x, label}] are drawn as thin verticals.
 export function newPlot(spec, { box, width, height, onCursor }) {
   const sync = spec.sync && { sync: { key: spec.sync, setSeries: false, scales: ["x", null] } };
   const options = {
@@ -32,7 +32,7 @@ export function newPlot(spec, { box, width, height, onCursor }) {
     },
     axes: [
       plotAxis({ space: 44, size: 24, incrs: WHOLE }),
-      plotAxis({ space: 30, values: (_, splits) => splits.map(spec.written), size: axisWidth }),
+      plotAxis({ space: 30, values: (_, splits) => axisTexts(splits, spec.written), size: axisWidth }),
     ],
     series: [{}, ...spec.lines.map((line) => plotLine(line, spec))],
     hooks: {
@@ -50,6 +50,11 @@ export function dashOf(one) {
 
 export function dataOf(spec) {
   return [spec.x, ...spec.lines.map((line) => line.y)];
+}
+
+function axisTexts(splits, written) {
+  const most = Math.max(...splits.map(Math.abs));
+  return splits.map((value) => written(value, splits.length > 1 ? splits[1] - splits[0] : 1, most));
 }
 
 function axisWidth(_, values) {

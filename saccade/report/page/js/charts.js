@@ -27,12 +27,16 @@ export function withUnit(value, unit) {
   return unit ? `${figure(value)} ${unit}` : figure(value);
 }
 
-// The same for an axis, shorter.
+// The same for an axis whose ticks lie `step` apart: as many digits as tell them apart.
 function axisText(unit) {
-  if (unit === "share") return (value) => `${Number((100 * value).toPrecision(4))} %`;
-  const isFar = (size) => size !== 0 && (size < 1e-3 || size >= 1e6);
-  const far = (value) => Number(value.toPrecision(2)).toExponential().replace("+", "");
-  return (value) => (isFar(Math.abs(value)) ? far(value) : String(Number(value.toPrecision(4))));
+  const isWhole = (value) => Math.abs(value - Math.round(value)) < 1e-6 * Math.abs(value);
+  const digits = (step) => [0, 1, 2, 3, 4, 5, 6, 7, 8].find((n) => isWhole(step * 10 ** n)) ?? 9;
+  if (unit === "share") return (value, step) => `${(100 * value).toFixed(digits(100 * step))} %`;
+  return (value, step, most) => {
+    if (value === 0) return "0";
+    if (most < 1e-3 || most >= 1e6) return Number(value.toPrecision(2)).toExponential().replace("+", "");
+    return value.toFixed(digits(step));
+  };
 }
 
 export function Chart(props) {
@@ -43,9 +47,10 @@ export function Chart(props) {
   return html`
     <figure class="chart ${isWide ? "wide" : ""}">
       <figcaption>
-        <${`h${level}`} title=${hint && visible(hint)}>
-          <span class="said">${visible(title)}</span>${unit && unit !== "share" && html`<span class="unit">${unit}</span>`}
-        <//>
+        <div class="chart-title">
+          <${`h${level}`} class="said" title=${hint && visible(hint)}>${visible(title)}<//>
+          ${unit && unit !== "share" && html`<span class="unit">${unit}</span>`}
+        </div>
         <span class="chart-tools">
           <${ChartSwitch} of=${title} word="table" about="Show as a table" value=${asTable} onChange=${setAsTable} />
           <${ChartSwitch} of=${title} word="large" about="Show larger" value=${isWide} onChange=${setIsWide} />

@@ -5,6 +5,7 @@ import { Chart, withUnit } from "./charts.js";
 import { chartList } from "./chart_list.js";
 import { curvesOf, plannedSteps } from "./curves.js";
 import { CHART_GROUPS, PROBES, PROBE_TOLERANCE } from "./metric_names.js";
+import { RunName } from "./facts.js";
 import { useKeys } from "./keys.js";
 import { go } from "./route.js";
 import { figure, plural, visible } from "./format.js";
@@ -16,13 +17,21 @@ export function CurveView({ runs, params }) {
   const search = useRef();
   const [sought, setSought] = useState(params.find ?? "");
   useKeys({ "/": () => search.current.focus() });
-  useEffect(() => setSought(params.find ?? ""), [params.find]);
+  const lastAddress = useRef(null); // that this view wrote: its echo must not undo what was typed since
+  useEffect(() => {
+    if (location.hash !== lastAddress.current) setSought(params.find ?? "");
+  }, [params.find]);
   const lines = runs.map((run) => run.metrics);
   const charts = useMemo(() => chartList(runs), [...lines, ...runs.map((run) => run.summary)]);
   const marks = useMemo(() => stageMarks(runs), lines);
   const automatic = suggestedWindow(runs);
   const window = SMOOTHINGS.includes(Number(params.smooth)) ? Number(params.smooth) : automatic;
   const set = (more) => go("overview", { ...params, ...more }, { replace: true });
+  const seek = (text) => {
+    setSought(text);
+    set({ find: text });
+    lastAddress.current = location.hash;
+  };
   const words = sought.toLowerCase().split(/\s+/).filter(Boolean);
   const found = charts.filter((chart) => chartFits(chart, words));
   const odd = runs.flatMap((run) => [...curvesOf(run).odd].map(([key, n]) => ({ run, key, n })));
@@ -31,17 +40,19 @@ export function CurveView({ runs, params }) {
       <div class="row curves-head">
         <h2 id="curves-title">Curves</h2>
         <input ref=${search} type="search" placeholder="Find a metric ( / )" aria-label="Find a metric" value=${sought}
-          onInput=${(event) => { setSought(event.target.value); set({ find: event.target.value }); }}
+          onInput=${(event) => seek(event.target.value)}
           onKeyDown=${(event) => event.key === "Escape" && search.current.blur()} />
         <label>Smoothing <select value=${String(window)} onChange=${(event) => set({ smooth: event.target.value })}>
           ${SMOOTHINGS.map((n) => html`<option value=${String(n)}>${n === 1 ? "none" : `${n} steps`}</option>`)}
         </select></label>
-        <p class="note">${window > 1 && `Strong lines are the mean of the last ${window} steps of a stage, faint ones the single steps. `}
+        <p class="note">
+          ${window > 1 && `Strong lines are the mean of the last ${window} steps of a stage, faint ones the single steps. `}
           Drag across a chart to look closer, double-click to go back.</p>
       </div>
       <nav class="row chips" aria-label="Groups of curves">
         ${CHART_GROUPS.filter(([id]) => found.some(({ group }) => group === id)).map(([id, title]) => html`
-          <button onClick=${() => scrollToGroup(id)}>${title} <span class="faint">${found.filter(({ group }) => group === id).length}</span></button>`)}
+          <button onClick=${() => scrollToGroup(id)}>
+            ${title} <span class="faint">${found.filter(({ group }) => group === id).length}</span></button>`)}
       </nav>
       ${odd.map(({ run, key, n }) => html`
         <p class="note"><code class="said">${visible(key)}</code> was no finite number in ${plural(n, "step")}
@@ -49,7 +60,8 @@ export function CurveView({ runs, params }) {
       ${charts.length === 0 && html`<p class="empty">No step has been done yet. Curves appear with the first.</p>`}
       ${charts.length > 0 && found.length === 0 && html`<p class="empty">No metric fits “<span class="said">${visible(sought)}</span>”.</p>`}
       ${CHART_GROUPS.map(([id, title]) => html`
-        <${ChartGroup} key=${id} id=${id} title=${title} charts=${found} runs=${runs} marks=${marks} window=${window} isWhole=${!words.length} />`)}
+        <${ChartGroup} key=${id} id=${id} title=${title} charts=${found} runs=${runs} marks=${marks} window=${window}
+          isWhole=${!words.length} />`)}
     </section>`;
 }
 
@@ -63,7 +75,8 @@ function ChartGroup({ id, title, charts, runs, marks, window, isWhole }) {
       <div class="row">
         <h3 id=${`curves-${id}`} tabindex="-1">${title}</h3>
         ${FOLDED_GROUPS.includes(id) && isWhole && html`
-          <button class="quiet small" aria-expanded=${String(isOpen)} onClick=${() => setIsOpen(!isOpen)}>${isOpen ? "Hide" : "Show"} ${plural(own.length, "chart")}</button>`}
+          <button class="quiet small" aria-expanded=${String(isOpen)} onClick=${() => setIsOpen(!isOpen)}>
+            ${isOpen ? "Hide" : "Show"} ${plural(own.length, "chart")}</button>`}
       </div>
       ${id === "sampler" && isWhole && html`<${ProbeFigures} runs=${runs} />`}
       ${shows && html`
@@ -80,8 +93,8 @@ function ProbeFigures({ runs }) {
   return html`
     <div class="scroll-x"><table class="probes">
       <caption class="unseen">Measured once, before the first step</caption>
-      <thead><tr><th>Before the first step</th>${probed.map((run) => html`
-        <th class="number">${runs.length > 1 ? html`<i class=${`swatch run-${runs.indexOf(run)}`}></i> <span class="said">${visible(run.name)}</span>` : "measured"}</th>`)}
+      <thead><tr><th>Before the first step</th>
+        ${probed.map((run) => html`<th class="number">${runs.length > 1 ? html`<${RunName} run=${run} n=${runs.indexOf(run)} />` : "measured"}</th>`)}
         <th class="number">healthy</th><th>what it is</th></tr></thead>
       <tbody>${PROBES.map(([key, name, unit, about, healthy]) => html`
         <tr><th scope="row" title=${key}>${name}</th>

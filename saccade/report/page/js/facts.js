@@ -20,14 +20,16 @@ export function Facts({ runs, store }) {
       <h2 id="facts-title" class="said">${visible([...names].join(" and "))}</h2>
       ${[...about].filter(Boolean).map((text) => html`<p class="lead said">${visible(asSentence(text))}</p>`)}
       ${runs.length === 1
-    ? html`<dl class="fact-list">${labels.map((label) => html`<div><dt>${label}</dt><dd><${FactValue} value=${facts[0].get(label)} /></dd></div>`)}</dl>`
+    ? html`<dl class="fact-list">${labels.map((label) => html`
+        <div><dt>${label}</dt><dd><${FactValue} value=${facts[0].get(label)} /></dd></div>`)}</dl>`
     : html`<div class="scroll-x"><table class="fact-table">
         <thead><tr><th></th>${runs.map((run, n) => html`<th><${RunName} run=${run} n=${n} /></th>`)}</tr></thead>
         <tbody>${labels.map((label) => html`
           <tr><th scope="row">${label}</th>${facts.map((map) => html`<td><${FactValue} value=${map.get(label)} /></td>`)}</tr>`)}</tbody>
       </table></div>`}
       ${runs.map((run) => run.left_out?.length > 0 && html`
-        <div class="note quiet-note">${runs.length > 1 && html`<span class="said">${visible(run.name)}</span>: `}${run.left_out.map((text) => visible(text)).join(" ")}</div>`)}
+        <p class="note quiet-note">${runs.length > 1 && html`<span class="said">${visible(run.name)}</span>: `}
+          ${run.left_out.map((text) => visible(text)).join(" ")}</p>`)}
     </section>`;
 }
 

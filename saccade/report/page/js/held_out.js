@@ -16,8 +16,9 @@ export function wilson(share, n) {
 export function setsOf(run) {
   const sets = new Map();
   const add = (name, more = {}) => sets.set(name, { name, n: null, isShifted: false, selects: false, ...sets.get(name), ...more });
-  for (const one of run.recipe?.evaluations ?? []) add(one.name, { n: one.samples, isShifted: one.is_shifted, selects: one.selects });
-  for (const [name, one] of Object.entries(run.summary?.evaluations ?? {})) add(name, { n: one.n, isShifted: one.is_shifted, selects: one.selects });
+  const said = (one, n) => ({ n, isShifted: one.is_shifted, selects: one.selects });
+  for (const one of run.recipe?.evaluations ?? []) add(one.name, said(one, one.samples));
+  for (const [name, one] of Object.entries(run.summary?.evaluations ?? {})) add(name, said(one, one.n));
   for (const key of curvesOf(run).at.keys()) {
     const [area, name, what] = key.split("/");
     if (area === "eval" && what === "greedy" && !sets.has(name)) add(name);

@@ -11,9 +11,10 @@ export function Idea({ text }) {
   const isLong = blocks.reduce((lines, block) => lines + linesOf(block), 0) > LINES;
   return html`
     <div class=${`idea ${isLong && !isOpen ? "folded" : ""}`}>
-      ${blocks.map(({ words, isFlowing }) => (isFlowing ? html`<p class="said">${visible(words)}</p>` : html`<pre class="said">${visible(words)}</pre>`))}
+      ${blocks.map(({ words, isFlowing }) => html`<${isFlowing ? "p" : "pre"} class="said">${visible(words)}<//>`)}
     </div>
-    ${isLong && html`<button class="quiet small" aria-expanded=${String(isOpen)} onClick=${() => setIsOpen(!isOpen)}>${isOpen ? "Show less" : "Show all"}</button>`}`;
+    ${isLong && html`
+      <button class="quiet small" aria-expanded=${String(isOpen)} onClick=${() => setIsOpen(!isOpen)}>${isOpen ? "Show less" : "Show all"}</button>`}`;
 }
 
 function linesOf({ words, isFlowing }) {

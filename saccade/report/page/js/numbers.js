@@ -12,7 +12,8 @@ export function Numbers({ numbers }) {
   const marks = [...new Set([...SOURCES.keys(), ...numbers.map((one) => one.source)])].filter((mark) => count(mark) > 0);
   return html`
     <div class="row chips" role="group" aria-label="Source of the numbers">
-      <button aria-pressed=${String(source === null)} onClick=${() => setSource(null)}>all <span class="faint">${numbers.length}</span></button>
+      <button aria-pressed=${String(source === null)} onClick=${() => setSource(null)}>
+        all <span class="faint">${numbers.length}</span></button>
       ${marks.map((mark) => html`
         <button aria-pressed=${String(source === mark)} onClick=${() => setSource(source === mark ? null : mark)}>
           ${visible(SOURCES.get(mark) ?? mark)} <span class="faint">${count(mark)}</span></button>`)}

@@ -21,15 +21,19 @@ export function RecipeCard({ runs }) {
         ${!areAlike && html`<span class="row" role="group" aria-label="Recipe of">${runs.map((one, place) => html`
           <button aria-pressed=${String(one === run)} onClick=${() => setChosen(place)}><${RunName} run=${one} n=${place} /></button>`)}</span>`}
       </div>
-      ${!recipe && html`<p class="note">This run wrote no recipe.json: its idea, claims and the sources of its numbers cannot be shown.</p>`}
+      ${!recipe && html`
+        <p class="note">This run wrote no recipe.json: its idea, claims and the sources of its numbers cannot be shown.</p>`}
       ${recipe && html`
         ${recipe.idea && html`<${Idea} key=${run.name} text=${recipe.idea} />`}
         <${Stages} stages=${recipe.stages ?? []} />
         <${Measures} evaluations=${recipe.evaluations ?? []} />
         ${recipe.claims?.length > 0 && html`
           <h3>What the paper claims</h3>
-          <ul class="claims">${recipe.claims.map(({ text, source }) => html`<li><span class="said">${visible(text)}</span> <cite class="said">${visible(source)}</cite></li>`)}</ul>`}
-        ${recipe.numbers?.length > 0 && html`<h3>Numbers and their sources</h3><${Numbers} key=${run.name} numbers=${recipe.numbers} />`}`}
+          <ul class="claims">${recipe.claims.map(({ text, source }) => html`
+            <li><span class="said">${visible(text)}</span> <cite class="said">${visible(source)}</cite></li>`)}</ul>`}
+        ${recipe.numbers?.length > 0 && html`
+          <h3>Numbers and their sources</h3>
+          <${Numbers} key=${run.name} numbers=${recipe.numbers} />`}`}
       ${n > 0 && html`<details class="all-settings"><summary>All settings (${n})</summary><${Settings} run=${run} /></details>`}
     </section>`;
 }
@@ -49,12 +53,17 @@ function Stages({ stages }) {
         <tr>
           <th scope="row" class="said">${visible(stage.name)}</th>
           <td>${stage.kind === "SFT" ? "imitation (SFT)" : html`<span class="said">${visible(stage.algorithm ?? stage.kind)}</span>`}
-            ${stage.kind === "RL" && html`<span class="note"> ${plural(stage.prompts, "prompt")} × ${plural(stage.siblings, "sibling")} a step</span>`}</td>
+            ${stage.kind === "RL" && html`
+              <span class="note"> ${plural(stage.prompts, "prompt")} × ${plural(stage.siblings, "sibling")} a step</span>`}</td>
           <td class="number">${figure(stage.steps)}</td>
           <td>${figure(stage.samples)} of <span class="said">${visible(stage.task)}</span></td>
-          <td>${stage.rewards?.length ? stage.rewards.map(({ name, weight }, n) => html`${n > 0 && " + "}${figure(weight)} × <span class="said">${visible(name)}</span>`) : html`<span class="faint">none</span>`}</td>
+          <td>${stage.rewards?.length ? stage.rewards.map(rewardTerm) : html`<span class="faint">none</span>`}</td>
         </tr>`)}</tbody>
     </table></div>`;
+}
+
+function rewardTerm({ name, weight }, n) {
+  return html`${n > 0 && " + "}${figure(weight)} × <span class="said">${visible(name)}</span>`;
 }
 
 function Measures({ evaluations }) {
@@ -68,7 +77,8 @@ function Measures({ evaluations }) {
           <th scope="row" class="said">${visible(one.name)}</th>
           <td class="number">${figure(one.samples)}</td>
           <td class="said">${visible(one.score)}</td>
-          <td class="said">${visible([...(one.shares ?? []), ...(one.totals ? ["figures of the whole set"] : [])].join(", "))}</td>
+          <td class="said">
+            ${visible([...(one.shares ?? []), ...(one.totals ? ["figures of the whole set"] : [])].join(", "))}</td>
           <td>${[one.is_shifted && "out of distribution", one.selects && "chooses the checkpoint"].filter(Boolean).join(", ") || "reported"}</td>
         </tr>`)}</tbody>
     </table></div>`;

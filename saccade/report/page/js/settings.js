@@ -13,10 +13,12 @@ export function Differences({ runs }) {
   return html`
     <section class="card" aria-labelledby="differences-title">
       <h2 id="differences-title">What differs</h2>
-      ${known.includes(false) && html`<p class="note">The settings of ${runs.filter((_, n) => !known[n]).map((run) => html`<span class="said">${visible(run.name)}</span> `)}
-        are not written down, so only the command can be compared.</p>`}
+      ${known.includes(false) && html`
+        <p class="note">The settings of ${runs.filter((_, n) => !known[n]).map((run) => html`<span class="said">${visible(run.name)}</span> `)}
+          are not written down, so only the command can be compared.</p>`}
       ${rows.length === 0 ? html`<p class="note">Nothing that is written down: both runs have the same settings.</p>`
-    : html`<${SettingTable} rows=${rows} heads=${runs.map((run, n) => html`<${RunName} run=${run} n=${n} />`)} label="Settings that differ" />`}
+    : html`
+        <${SettingTable} rows=${rows} heads=${runs.map((run, n) => html`<${RunName} run=${run} n=${n} />`)} label="Settings that differ" />`}
     </section>`;
 }
 
@@ -26,7 +28,8 @@ export function Settings({ run }) {
   const found = rows.filter(([path, value]) => `${path} ${shown(value)}`.toLowerCase().includes(sought.toLowerCase()));
   return html`
     <p class="note">Change one with <code>--set PATH=VALUE</code>.
-      <input type="search" placeholder="Find a setting" aria-label="Find a setting" value=${sought} onInput=${(event) => setSought(event.target.value)} /></p>
+      <input type="search" placeholder="Find a setting" aria-label="Find a setting" value=${sought}
+        onInput=${(event) => setSought(event.target.value)} /></p>
     <p class="unseen" role="status">${plural(found.length, "setting")} shown</p>
     <${SettingTable} rows=${found.map(([path, value]) => ({ path, values: [value] }))} heads=${["Value"]} label="Settings" />`;
 }
@@ -36,16 +39,20 @@ function SettingTable({ rows, heads, label }) {
     <div class="scroll-x tall-table" tabindex="0" role="region" aria-label=${label}><table class="settings">
       <thead><tr><th>Setting</th>${heads.map((head) => html`<th>${head}</th>`)}</tr></thead>
       <tbody>${rows.map(({ path, values }) => html`
-        <tr><th scope="row"><code class="said">${visible(path)}</code></th>${values.map((value) => html`
-          <td>${value === undefined ? html`<span class="faint">not set</span>` : html`<code class="said">${shown(value)}</code>`}</td>`)}</tr>`)}</tbody>
+        <tr><th scope="row"><code class="said">${visible(path)}</code></th>
+          ${values.map((value) => html`<td>
+            ${value === undefined ? html`<span class="faint">not set</span>` : html`<code class="said">${shown(value)}</code>`}</td>`)}
+        </tr>`)}</tbody>
     </table></div>`;
 }
 
 function everySetting(run) {
   const found = new Map(Object.entries(settingsOf(run)));
-  const add = (from, keys, say) => keys.forEach((key) => from && Object.hasOwn(from, key) && !found.has(key) && found.set(say(key), from[key]));
-  add(run.command, FROM_COMMAND, (key) => `command: ${key}`);
-  add(run.summary?.environment, FROM_MACHINE, (key) => `machine: ${key}`);
+  const add = (from, keys, kind) => {
+    for (const key of keys) if (from && Object.hasOwn(from, key) && !found.has(key)) found.set(`${kind}: ${key}`, from[key]);
+  };
+  add(run.command, FROM_COMMAND, "command");
+  add(run.summary?.environment, FROM_MACHINE, "machine");
   return found;
 }
 

@@ -21,7 +21,8 @@ export function Whiskers({ before, after, color }) {
 function WhiskerDot({ figure, y, kind }) {
   if (!figure || !(figure.value >= 0 && figure.value <= 1)) return null;
   return html`
-    ${figure.low !== undefined && html`<line class="reach" x1=${whiskerPlace(figure.low)} x2=${whiskerPlace(figure.high)} y1=${y} y2=${y} />`}
+    ${figure.low !== undefined && html`
+      <line class="reach" x1=${whiskerPlace(figure.low)} x2=${whiskerPlace(figure.high)} y1=${y} y2=${y} />`}
     <circle class=${kind} cx=${whiskerPlace(figure.value)} cy=${y} r="3.6" />`;
 }
 
