@@ -79,9 +79,9 @@ def is_screenspot(folder: Path | str) -> bool:
 def screenspot(folder: Path | str, *, held_out: float = 0.3, seed: int = 0) -> dict[str, list[dict[str, Any]]]:
     """ScreenSpot's records as rows of the sets train, test and screenspot, which share no picture, nor any that look alike.
 
-    Each is a low-level click, its box in fractions. `held_out` is the share of the rows that are tested on, a third of these to watch
-    the run by. Pages made from one template look alike where they differ in a word; such screens are kept in one set. DataError
-    where all of them look alike.
+    Each is a low-level click, its box in fractions. `held_out` is the share of the rows that are tested on, a third of
+    these to watch the run by. Pages of one template that differ in a word look alike; such screens are kept in one set.
+    DataError where all of them look alike.
     """
     rows = detection.read(folder, form="screenspot")
     kin = _kin(rows)

@@ -45,14 +45,15 @@ def read(folder: Path | str, *, form: str | None = None, part: str | None = None
 
 
 def read_boxes(folder: Path | str, **options: Any) -> list[Row]:
-    """The rows of a folder for a detector: whatever of a picture's labels is there has its box. `options` are those of `read`.
+    """The rows of a folder for a detector: all that a picture shows of its labels has a box. `options` are those of `read`.
 
-    DataError where that does not hold, as in ScreenSpot's records, which box one element of a screen, or where no row has a box.
+    DataError where that does not hold, as in ScreenSpot's records, which box one element of a screen, or where no row has
+    a box.
     """
     rows, form = read(folder, **options), format_of(folder, form=options.get("form"))
     if form == "screenspot":
-        why = "holds ScreenSpot's records, which box one element of a screen and no other of its kind: nothing to train a detector on"
-        raise DataError(f"{folder} {why}; give it to a recipe for GUIs, such as gui_r1")
+        why = "holds ScreenSpot's records, which box one element of a screen and no other of its kind"
+        raise DataError(f"{folder} {why}: nothing to train a detector on; take a recipe for GUIs, such as gui_r1")
     if not any(row.get("objects") for row in rows):
         faults = [row["fault"] for row in rows if "fault" in row]
         also = f" ({len(faults)} of {len(rows)} rows cannot be used, the first: {faults[0]})" if faults else ""
