@@ -61,11 +61,13 @@ def test_filters_choose_groups_and_live_in_the_address(show: Any, finished: Path
     page.get_by_role("combobox", name="Answers", exact=True).select_option("some")
     page.get_by_label("Right from this score").fill("0.9")
     expect(page.locator(".groups-count")).to_have_text(f"{some} of 48 groups")
-    page.get_by_role("combobox", name="Kind", exact=True).select_option("box")
+    mixed = [rows[0] for n, rows in zip(right, groups.values(), strict=True) if 0 < n < len(rows)]
+    kind = next(row["kind"] for row in mixed if row["step"] >= 3)
+    page.get_by_role("combobox", name="Kind", exact=True).select_option(kind)
     page.get_by_label("From step").fill("3")
-    both = [rows for n, rows in zip(right, groups.values(), strict=True) if 0 < n < len(rows) and rows[0]["kind"] == "box" and rows[0]["step"] >= 3]
+    both = [row for row in mixed if row["kind"] == kind and row["step"] >= 3]
     expect(page.locator(".groups-count")).to_have_text(f"{len(both)} of 48 groups")
-    assert sorted(listed(page), key=len)[0].split()[2] == "box" and len(listed(page)) == len(both) > 0
+    assert [head.split()[2] for head in listed(page)] == [kind] * len(both)
 
     page.reload()
     expect(page.locator(".groups-count")).to_have_text(f"{len(both)} of 48 groups")
@@ -106,7 +108,7 @@ def test_a_group_shows_reasons_sections_and_marks(show: Any, finished: Path) -> 
     from playwright.sync_api import expect
 
     groups = groups_of(finished)
-    name = next(name for name, rows in groups.items() if rows[0]["kind"] == "box" and len({row["reward"] for row in rows}) == 4)
+    name = next(name for name, rows in groups.items() if rows[0]["kind"] == "box" and len({row["reward"] for row in rows}) == 4 and "length" in {row["stop"] for row in rows})
     rows = groups[name]
     page = show(finished, at=f"#/rollouts?group={name}")
     cards = page.locator(".sibling")
@@ -116,9 +118,8 @@ def test_a_group_shows_reasons_sections_and_marks(show: Any, finished: Path) -> 
     expect(cards.first).to_contain_text(best["scores"]["accuracy"]["why"])
     expect(cards.first.locator(".scores .tag")).to_have_text("by box")
     expect(cards.first.locator(".advantage")).to_contain_text(f"+{best['advantage']:.3g}")
-    cut = next(n for n in order if rows[n]["stop"] == "length") if any(row["stop"] == "length" for row in rows) else None
-    if cut is not None:
-        expect(page.get_by_label(f"Answer {cut + 1}", exact=True)).to_contain_text("never closed")
+    cut = next(n for n in order if rows[n]["stop"] == "length")
+    expect(page.get_by_label(f"Answer {cut + 1}", exact=True)).to_contain_text("never closed")
 
     # The gold box is drawn where the file says, measured on the picture itself.
     page.wait_for_selector(".question .picture-frame .drawn.gold rect.ink")

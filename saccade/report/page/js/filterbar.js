@@ -60,7 +60,7 @@ function FilterPanel({ runs, params, span, onSet }) {
       </select>
     </label>`;
   const field = (key, label, shown) => html`
-    <input type="number" step="any" inputmode="decimal" aria-label=${label} placeholder=${shown} value=${params[key] ?? ""} onChange=${(event) => onSet({ [key]: event.target.value })} />`;
+    <input type="number" step="any" inputmode="decimal" aria-label=${label} placeholder=${shown} value=${params[key] ?? ""} onInput=${(event) => onSet({ [key]: event.target.value })} />`;
   const toggled = (name) => onSet({ is: (is.includes(name) ? is.filter((one) => one !== name) : [...is, name]).join(",") });
   const [first, last] = span.steps;
   const [low, high] = span.rewards;

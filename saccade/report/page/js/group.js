@@ -62,7 +62,7 @@ export function GroupView({ store, runs, entry, params, traced, place, many, onW
           <h4>Prompt</h4>
           <div class="said text prompt">${visible(group.prompt)}</div>
           <h4>Target</h4>
-          <div class="said text target">${shown(group.target)}</div>
+          <div class="target"><${Target} value=${group.target} /></div>
         </aside>
         <div class="answers">
           <div class="answers-bar">
@@ -84,6 +84,13 @@ export function GroupView({ store, runs, entry, params, traced, place, many, onW
         </div>
       </div>
     </article>`;
+}
+
+// A target of several parts as a list of them.
+function Target({ value }) {
+  const parts = value && typeof value === "object" && !Array.isArray(value) ? Object.entries(value) : [];
+  if (!parts.length) return html`<div class="said text">${shown(value)}</div>`;
+  return html`<dl>${parts.map(([name, part]) => html`<dt class="said">${visible(name)}</dt><dd class="said">${typeof part === "number" ? figure(part) : shown(part)}</dd>`)}</dl>`;
 }
 
 // Name of a score -> its weight in the reward, where the recipe says so.

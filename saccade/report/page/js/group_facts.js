@@ -16,11 +16,11 @@ export function groupFacts(group) {
   const high = scored.length ? Math.max(...scored) : null;
   const found = {
     rewards,
-    mean: scored.length ? meanOf(scored) : null,
+    mean: scored.length ? averageOf(scored) : null,
     low,
     high,
     spread: scored.length ? high - low : 0,
-    length: meanOf(group.rollouts.map(({ tokens }) => (isNumber(tokens) ? tokens : 0))),
+    length: averageOf(group.rollouts.map(({ tokens }) => (isNumber(tokens) ? tokens : 0))),
     isFlat: scored.length > 1 && scored.length === rewards.length && high - low < ALIKE,
     truncated: group.rollouts.filter(({ stop }) => stop === "length").length,
     unscored: rewards.length - scored.length,
@@ -74,4 +74,4 @@ function widened(range, low, high) {
 }
 
 const orZero = (range) => (range[0] <= range[1] ? range : [0, 0]);
-const meanOf = (values) => (values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : 0);
+const averageOf = (values) => (values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : 0);

@@ -26,9 +26,11 @@ export function Rollouts({ store, runs, params }) {
   const place = chosen.findIndex((entry) => keyOfEntry(entry) === openKey);
 
   const linked = (entry, more = {}) => ({ ...params, ...cleared, group: entry.group.id, in: entry.run ? String(entry.run) : undefined, ...more });
+  const walked = useRef(place); // keys may come faster than the page is drawn
+  walked.current = place;
   const walk = (by) => {
-    const next = chosen[Math.min(chosen.length - 1, Math.max(0, place < 0 ? 0 : place + by))];
-    if (next) go("rollouts", linked(next), { replace: true });
+    walked.current = walked.current < 0 ? 0 : Math.min(chosen.length - 1, Math.max(0, walked.current + by));
+    if (chosen[walked.current]) go("rollouts", linked(chosen[walked.current]), { replace: true });
   };
   useKeys({ j: () => walk(1), k: () => walk(-1), "/": () => document.getElementById("group-search")?.focus() });
   const leave = useReturn(isNarrow && Boolean(params.group));

@@ -22,8 +22,7 @@ export function PictureDialog({ url, alt, natural, seen, layer, onClose }) {
   const scale = zoom ?? fit;
   const zoomed = (next) => setZoom(Math.min(64, Math.max(Math.min(fit, 1) / 2, next)));
   const keyed = (event) => {
-    if (event.key === "Escape") return;
-    event.stopPropagation(); // the page's own keys rest
+    event.stopPropagation(); // the page's own keys rest; one of them would keep Escape from closing this
     const change = { "+": scale * ZOOM_STEP, "=": scale * ZOOM_STEP, "-": scale / ZOOM_STEP }[event.key];
     if (change) zoomed(change);
     if (event.key === "0") setZoom(null);
