@@ -23,6 +23,9 @@ examples:
 """
 
 
+TRACKERS = ("tensorboard", "wandb", "trackio")  # as in run/trackers.py, which would load torch
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status: 0 done, 1 failed with one sentence, 2 misused, 130 stopped by hand."""
     options = _parser().parse_args(arguments)
@@ -61,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
     train.add_argument("--watch", action="store_true", help="serve the run's page on 127.0.0.1 while it trains")
     train.add_argument("--port", type=int, metavar="N", help="the port of --watch (default: 8421, or the next that is free)")
+    train.add_argument("--trace", type=int, metavar="N", help="keep every token of the first N groups of a step, for the run's page (default: 1)")
+    train.add_argument("--track", action="append", default=[], choices=TRACKERS,
+                       help="tell this tool the run's numbers, too (repeatable; docs/tracking.md)")  # fmt: skip
     _add_threads(train)
 
     view = commands.add_parser("view", help="a run as one page in the browser, or two runs side by side")

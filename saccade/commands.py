@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+import secrets
 import sys
 import time
 from contextlib import nullcontext
@@ -50,11 +52,12 @@ def _is_expected(error: Exception) -> bool:
     from saccade.run.overrides import OverrideError
     from saccade.run.probe import ProbeFailed
     from saccade.run.stage import TooManyUnscored
+    from saccade.run.tracking import TrackerError
 
     return isinstance(
         error,
         (DataError, NotFinite, OverrideError, PictureError, PictureMismatch, ProbeFailed, RewardError, RunError,
-         TooManyUnscored, UnsupportedModel),
+         TooManyUnscored, TrackerError, UnsupportedModel),
     )  # fmt: skip
 
 
@@ -126,6 +129,7 @@ def train(options: argparse.Namespace) -> None:
     from saccade.report.watch import watched
     from saccade.run.folder import RunFolder, new_run_path
     from saccade.run.report import print_report
+    from saccade.run.tracking import require_installed
     from saccade.run.train import load_policy
     from saccade.run.train import train as train_recipe
 
@@ -134,28 +138,37 @@ def train(options: argparse.Namespace) -> None:
     if not options.watch:
         _refuse(options, {"--port": "port"}, why="only --watch serves the page")
     if options.resume is None:
-        request = _request(options)
+        request = _request(options) | {"trace": _trace(options), "track": options.track}
     else:
-        _refuse(options, _SETTINGS | {"--out": "out", "--threads": "threads"}, why="--resume goes on with what the run began with")
+        flags = _SETTINGS | {"--out": "out", "--threads": "threads", "--trace": "trace", "--track": "track"}
+        _refuse(options, flags, why="--resume goes on with what the run began with")
         request = _remembered(options.resume)
         if summary := RunFolder(options.resume).summary():
             print(f"{options.resume} is finished; nothing is left to do", file=sys.stderr)
             return print_report(summary, options.resume)
+    require_installed(request["track"])
     _prepare(request["threads"])
     recipe = _recipe(request)
     policy = load_policy(recipe)  # before the folder is made: a model that does not load leaves nothing behind
     if options.resume is None:
         folder = RunFolder.start(options.out or new_run_path(recipe.name))
+        request["track_as"] = _track_as(folder.path)
         folder.write_command({**request, "spec": asdict(recipe.model)})
     else:
         folder = RunFolder.resume(options.resume)
+    is_resumed = options.resume is not None
     with watched(folder.path, port=options.port) if options.watch else nullcontext() as page, folder:
         exchanged = f"\nalgorithm: {request['algorithm']}, in place of the recipe's" if request.get("algorithm") else ""
         print(f"{recipe.name}: {recipe.about}{exchanged}\nrun folder: {folder.path}", file=sys.stderr)
         if page:
             print(page, file=sys.stderr)
         module = catalog.module(request["recipe"])
-        summary = train_recipe(recipe, folder, policy=policy, is_resumed=options.resume is not None, module=module)
+        with _tracking(request, recipe, folder.path, is_resumed=is_resumed) as tracking:
+            summary = train_recipe(
+                recipe, folder, policy=policy, is_resumed=is_resumed, module=module, trace=request["trace"], tracking=tracking
+            )
+            for sentence in tracking.finish(summary):
+                print(f"saccade: {sentence}", file=sys.stderr)
     print_report(summary, folder.path)
 
 
@@ -266,7 +279,34 @@ def _remembered(path: Path) -> dict[str, Any]:
     absent = {"recipe", "model", "data", "options", "settings", "seed", "threads", "spec"} - request.keys()
     if absent:
         raise RunError(f"{path / 'command.json'} lacks {', '.join(sorted(absent))}; put the original back")
-    return request
+    return {"trace": 1, "track": [], "track_as": "", **request}  # older runs know nothing of these
+
+
+def _trace(options: argparse.Namespace) -> int:
+    """How many groups of each step --trace keeps the tokens of."""
+    if options.trace is not None and options.trace < 0:
+        raise UsageError(f"--trace must be 0 or more, got {options.trace}")
+    return 1 if options.trace is None else options.trace
+
+
+def _tracking(request: dict[str, Any], recipe: Any, path: Path, *, is_resumed: bool) -> Any:
+    """The tools that are told of the run; a run that is resumed goes on without one that does not answer."""
+    from saccade.run.trackers import Tracked
+    from saccade.run.tracking import TrackerError, Tracking
+
+    run = Tracked(path=path, recipe=recipe.name, id=request["track_as"], settings=recipe.settings())
+    try:
+        return Tracking.open(request["track"], run)
+    except TrackerError as fault:
+        if not is_resumed:
+            raise
+        print(f"saccade: {fault}; the run goes on and tells no tool", file=sys.stderr)
+        return Tracking()
+
+
+def _track_as(path: Path) -> str:
+    """A name for the run that no other has, whatever the tool."""
+    return f"{re.sub(r'[^A-Za-z0-9_.-]', '-', path.resolve().name)}-{secrets.token_hex(4)}"
 
 
 def _model(options: argparse.Namespace) -> str:

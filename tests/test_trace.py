@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,16 +16,20 @@ from saccade.algo.keep import keep_informative
 from saccade.algo.named import grpo
 from saccade.algo.replay import RepeatedNonzero
 from saccade.core.experience import Experience
+from saccade.core.reward import reward, weighted
 from saccade.core.rollout import Group, Rollout, Score, Stop
 from saccade.core.sample import Task
 from saccade.policy.logprobs import LogProbs
 from saccade.policy.spec import ModelSpec, Optimization, Sampling
 from saccade.policy.transformers_policy import TransformersPolicy
+from saccade.run.folder import RunFolder
 from saccade.run.learn import learn
 from saccade.run.memory import Memory
+from saccade.run.recipe import Recipe
 from saccade.run.stage import Round
 from saccade.run.step import Part
 from saccade.run.trace import Trace
+from saccade.run.train import train
 from tests.micro import micro
 from tests.rollouts import SAMPLE
 
@@ -286,3 +292,76 @@ def test_forced_words_have_no_numbers_and_shift_none():
         else:
             assert {rows[0][key][t] for key in ("logp", "entropy", "change", "weight")} == {None}
     assert rows[0]["pieces"][4 : 4 + len(forced)] == list(policy.pieces(forced))
+
+
+# ---- in a run
+
+
+@reward
+def parity(rollout: Rollout) -> float:
+    """Right for about half of the answers."""
+    return float(sum(rollout.token_T) % 2)
+
+
+def quick(*settings: str) -> Recipe:
+    """The micro recipe's RL stage and one small set."""
+    recipe = micro(*settings)
+    rl = replace(recipe.stages[1], rewards=weighted((parity, 1.0)))
+    return replace(recipe, stages=(rl,), evaluations=recipe.evaluations[:1])
+
+
+def run(path: Path, *settings: str, **options) -> Path:
+    """What such a run leaves."""
+    with RunFolder.start(path) as folder:
+        train(quick(*settings), folder, **options)
+    return path
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_tracing_changes_no_metric_no_rollout_and_no_weight(tmp_path):
+    """Byte for byte, but for the seconds that things took."""
+    without, traced = (run(tmp_path / str(n), "stages.1.updates_per_rollout=2", trace=n) for n in (0, 2))
+    assert (without / "tokens.jsonl").read_bytes() == b""
+    for name in ("rollouts.jsonl", "evaluations.jsonl", "checkpoints/rl-4/model.safetensors"):
+        assert (without / name).read_bytes() == (traced / name).read_bytes()
+    timed = ("time/", "speed/")
+    metrics = [[{k: v for k, v in line.items() if not k.startswith(timed)} for line in lines(path / "metrics.jsonl")] for path in (without, traced)]
+    assert metrics[0] == metrics[1]
+    rollouts = {(row["group"], i % 2): row for i, row in enumerate(lines(traced / "rollouts.jsonl"))}
+    rows = lines(traced / "tokens.jsonl")
+    assert [(row["group"], row["sibling"]) for row in rows] == [(f"rl-{step}/{g}", i) for step in range(1, 5) for g in (0, 1) for i in (0, 1)]
+    for row in rows:
+        rollout = rollouts[row["group"], row["sibling"]]
+        assert "".join(row["pieces"]).strip() == rollout["text"].strip()
+        assert sum(row["sampled"]) == rollout["tokens"]
+        n = len(row["pieces"])
+        assert [len(row[key]) for key in ("sampled", "logp", "entropy", "change", "weight")] == [n] * 5
+        signs = {(weight > 0) - (weight < 0) for weight in row["weight"] if weight is not None}
+        assert signs == ({(rollout["advantage"] > 0) - (rollout["advantage"] < 0)} if rollout["advantage"] else set())
+    assert any(change for row in rows for change in row["change"])
+
+
+def test_one_group_is_traced_unless_otherwise_said_and_a_resumed_run_writes_the_same_lines(tmp_path, monkeypatch):
+    class Enough(Exception):
+        pass
+
+    whole = run(tmp_path / "whole")
+    assert {row["group"] for row in lines(whole / "tokens.jsonl")} == {f"rl-{step}/0" for step in range(1, 5)}
+    append = RunFolder.append_tokens
+
+    def torn(folder: RunFolder, rows: list[dict]) -> None:
+        append(folder, rows)
+        if rows[0]["step"] == 4:
+            raise Enough
+
+    monkeypatch.setattr(RunFolder, "append_tokens", torn)
+    with pytest.raises(Enough):
+        run(tmp_path / "torn")
+    assert lines(tmp_path / "torn/tokens.jsonl")[-1]["step"] == 4
+    monkeypatch.setattr(RunFolder, "append_tokens", append)
+    with RunFolder.resume(tmp_path / "torn") as folder:
+        train(quick(), folder, is_resumed=True)
+    assert (tmp_path / "torn/tokens.jsonl").read_bytes() == (whole / "tokens.jsonl").read_bytes()

@@ -40,6 +40,8 @@ from saccade.run.samples import sample_lines
 from saccade.run.seeds import derive, seed_everything
 from saccade.run.show import described
 from saccade.run.stage import Stage
+from saccade.run.trace import Trace
+from saccade.run.tracking import Tracking
 from saccade.run.watches import WATCHES
 
 REFERENCE = "reference.safetensors"
@@ -66,13 +68,16 @@ def train(
     policy: Policy | None = None,
     is_resumed: bool = False,
     module: ModuleType | None = None,
+    trace: int = 1,
+    tracking: Tracking | None = None,
 ) -> dict[str, Any]:
     """Run a recipe in its folder, from the start or from its last checkpoint; the summary, also in summary.json.
 
     `policy` is the recipe's model where the caller has loaded it already. `module` is where the recipe is written: recipe.json takes
-    from it the idea and the sources of its numbers.
+    from it the idea and the sources of its numbers. Of the first `trace` groups of each step the tokens are kept, in tokens.jsonl.
+    `tracking` is told what metrics.jsonl says.
     """
-    run = _Run(recipe, folder, policy or load_policy(recipe))
+    run = _Run(recipe, folder, policy or load_policy(recipe), trace=trace, tracking=tracking or Tracking())
     checkpoint = folder.latest_checkpoint() if is_resumed else None
     if is_resumed and checkpoint is None and folder.holds_checkpoints:
         raise RunError(
@@ -90,7 +95,9 @@ def train(
             f"the data has changed since the run in {folder.path} began: resumed, it would not be the same run; put the "
             "data back, or train into another folder"
         )
+    known = sum(1 for _ in folder.metrics())
     folder.rewind(checkpoint)
+    run.tracking.go_on(kept=sum(1 for _ in folder.metrics()), known=known)
     if checkpoint:
         run.progress = Progress(**state["progress"])
         run.policy.restore(checkpoint.path)
@@ -128,8 +135,9 @@ def load_policy(recipe: Recipe) -> TransformersPolicy:
 class _Run:
     """One training in progress."""
 
-    def __init__(self, recipe: Recipe, folder: RunFolder, policy: Policy) -> None:
+    def __init__(self, recipe: Recipe, folder: RunFolder, policy: Policy, *, trace: int, tracking: Tracking) -> None:
         self.recipe, self.folder, self.policy = recipe, folder, policy
+        self.n_traced, self.tracking = trace, tracking
         self.progress = Progress(data=_fingerprint(self._tasks()))
         self.memory = Memory()
         self.details = Details(marks=recipe.marks, gold=recipe.gold_marks, pieces=policy.pieces)
@@ -249,12 +257,16 @@ class _Run:
         policy, step, seed, memory = self.policy, self.progress.step, self.recipe.seed, self.memory
         start = time.perf_counter()
         made = stage.round(policy, step, seed=seed, memory=memory)
-        learned = learn(policy, stage, made, step=step, seed=seed, memory=memory)
+        traced = made.asked[: self.n_traced] if stage.was_sampled else []
+        trace = Trace(policy, traced, temperature=stage.temperature)
+        learned = learn(policy, stage, made, step=step, seed=seed, memory=memory, heed=trace.learned)
         if stage.sync_every and (step + 1) % stage.sync_every == 0 and stage.algorithm.needs_reference:
             policy.sync_reference(mix=stage.sync_mix)
         if stage.was_sampled:
             advantages = [[learned.advantages.get(id(rollout)) for rollout in group.rollouts] for group in made.asked]
             self.folder.append_rollouts(made.asked, step=step + 1, stage=stage.name, advantages=advantages, details=self.details)
+            self.folder.append_tokens(trace.rows(policy, step=step + 1, stage=stage.name))
+            self._warn(self.tracking.show(made.asked, step=self.steps_done + 1))
         seconds = time.perf_counter() - start
         tokens = sum(rollout.n_sampled for group in made.asked for rollout in group.rollouts)
         return {
@@ -324,9 +336,14 @@ class _Run:
     def _log(self, line: dict[str, Any]) -> None:
         """A line of metrics.jsonl, with what the watches newly say of the run."""
         found = self.health.hear(line)
-        for sentence in found.values():
+        self._warn(found.values())
+        line = line | {f"health/{name}": sentence for name, sentence in found.items()}
+        self.folder.append_metrics(line)
+        self._warn(self.tracking.log(line))
+
+    def _warn(self, sentences: Iterable[str]) -> None:
+        for sentence in sentences:
             self.live.warn(sentence)
-        self.folder.append_metrics(line | {f"health/{name}": sentence for name, sentence in found.items()})
 
     def recall(self) -> None:
         """What the watches heard and said before the run was stopped."""
