@@ -87,7 +87,7 @@ export function GroupView({ store, runs, entry, params, traced, place, many, onW
 }
 
 // A target of several parts as a list of them.
-function Target({ value }) {
+export function Target({ value }) {
   const parts = value && typeof value === "object" && !Array.isArray(value) ? Object.entries(value) : [];
   if (!parts.length) return html`<div class="said text">${shown(value)}</div>`;
   return html`<dl>${parts.map(([name, part]) => html`<dt class="said">${visible(name)}</dt><dd class="said">${typeof part === "number" ? figure(part) : shown(part)}</dd>`)}</dl>`;
