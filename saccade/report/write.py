@@ -26,8 +26,10 @@ from saccade.run.files import RunError, write_atomically
 MEGABYTE = 1_000_000
 SIZE = 16 * MEGABYTE  # mail servers commonly take 20 to 25 MB, and an attachment grows by a third on its way: this page holds base64 already
 SMALLEST = MEGABYTE  # the page itself and a few figures need that
+DENSEST = 12  # lines that pack better count as if they did not: a browser has to hold them unpacked
 PICTURES = 0.35  # of the room at most is kept free for pictures where lines compete with them
 NOUNS = {"metrics.jsonl": "steps in the curves", "rollouts.jsonl": "steps with rollouts", "tokens.jsonl": "groups with token traces"}
+_Logs = dict[tuple[int, str], list[Entry]]  # (which run, name of the log) -> its entries
 
 
 @dataclass(frozen=True)
@@ -45,21 +47,17 @@ def write_page(paths: Sequence[Path], out: Path, *, size: int = SIZE) -> Written
     room = size - len(static_page([], runs=[], tokens=[], pictures={})) - 8_000  # for the sentences
     logs = {(n, name): scanned(source, name) for n, source in enumerate(sources) for name in WEIGHED}
     needs = {key: _need(sources[key[0]], key[1], entries) for key, entries in logs.items()}
-    weights = {key: WEIGHED[key[1]] for key in logs}
-    for source in sources:
-        source.skipped.clear()
-    kept: dict[tuple[int, str], list[Entry]] = logs
-    runs, texts = _texts(sources, kept)
-    for slack in (0.95, 0.85, 0.7, 0.5, 0.25, 0.0):
+    kept: _Logs = logs
+    if sum(needs.values()) > room:  # never read what cannot fit
+        kept = _chosen(logs, needs, room=room)
+    slacks = iter((0.95, 0.85, 0.7, 0.5, 0.25, 0.0))
+    while True:
+        runs, texts = _texts(sources, kept)
         wanted = _wanted(sources, runs)
         lines_room = room - min(smallest_need(wanted), PICTURES * room)
-        if sum(map(len, texts)) <= lines_room:
+        if sum(map(len, texts)) <= lines_room or (slack := next(slacks, None)) is None:
             break
-        parts = fair(slack * lines_room, needs, weights=weights)
-        kept = {key: chosen(entries, share=parts[key] / max(1.0, needs[key])) for key, entries in logs.items()}
-        for source in sources:
-            source.skipped.clear()
-        runs, texts = _texts(sources, kept)
+        kept = _chosen(logs, needs, room=slack * lines_room)
     fitted = fit_pictures(wanted, room=room - sum(map(len, texts)))
     for n, (source, run) in enumerate(zip(sources, runs, strict=True)):
         run["left_out"] += [sentence for name in WEIGHED for sentence in _said_of_lines(name, logs[n, name], kept[n, name])]
@@ -81,12 +79,20 @@ def _need(source: Source, name: str, entries: Sequence[Entry]) -> float:
     seen = sum(entry.size for entry in some)
     rows = list(read(source, name, some))
     found = list(run_data.folded(rows)) if name == "rollouts.jsonl" else rows
-    return len(packed(found)) / max(1, seen) * total
+    return max(len(packed(found)) / max(1, seen) * total, total / DENSEST)
 
 
-def _texts(sources: Sequence[Source], kept: dict[tuple[int, str], list[Entry]]) -> tuple[list[dict[str, Any]], list[str]]:
+def _chosen(logs: _Logs, needs: dict[tuple[int, str], float], *, room: float) -> _Logs:
+    """Of each log as many entries as its part of the room takes."""
+    parts = fair(room, needs, weights={key: WEIGHED[key[1]] for key in logs})
+    return {key: chosen(entries, share=parts[key] / max(1.0, needs[key])) for key, entries in logs.items()}
+
+
+def _texts(sources: Sequence[Source], kept: _Logs) -> tuple[list[dict[str, Any]], list[str]]:
     """The objects of the runs, and as packed text first all of them, then the traces of each."""
     runs, traces = [], []
+    for source in sources:
+        source.skipped.clear()
     for n, (source, name) in enumerate(zip(sources, run_data.names(sources), strict=True)):
         run = run_data.head(source, name=name)
         run["metrics"] = list(read(source, "metrics.jsonl", kept[n, "metrics.jsonl"]))
