@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import saccade
 from saccade.core.picture import Box, Frame, Labelled, Picture, Point
 from saccade.core.sample import DataError, Message, Sample, Task
-from saccade.data.detection import FORMATS, coco, deeppcb, forgery, format_of, points, read, read_boxes, screenspot, split, voc, yolo
+from saccade.data.detection import FORMATS, coco, deeppcb, forgery, format_of, parted, points, read, read_boxes, screenspot, split, voc, yolo
 from saccade.data.detection.annotation import Annotation, Mark
 from saccade.data.detection.stream import pieces
 from saccade.rewards.geometry.objects import gold_objects
@@ -653,6 +653,29 @@ def test_what_is_no_data_of_a_detector_is_refused_in_one_sentence(tmp_path):
     (boxed / "Annotations/a.xml").write_text("<annotation><object></object></annotation>")
     with pytest.raises(DataError, match=r"\(1 of 1 rows cannot be used, the first: .* has no <name>\)$"):
         read_boxes(boxed)
+
+
+@pytest.mark.parametrize(
+    ("parts", "tested"),
+    [
+        (("train2017", "val2017"), {"val2017"}),
+        (("train", "valid", "testing"), {"testing"}),
+        (("", "val"), {"val"}),
+        (("train", "test2015", "test2017"), {"test2015", "test2017"}),
+        (("trainval", "dev"), {"dev"}),
+    ],
+)
+def test_a_data_sets_own_test_part_is_what_is_held_out(parts, tested):
+    rows = [{"id": f"{part}/{n}", "part": part, "fault": "torn"} if n else {"id": part, "part": part} for part in parts for n in range(3)]
+    train, test = parted(rows, held_out=0.2, seed=0)
+    assert {row["part"] for row in test} == tested and len(test) == 3 * len(tested)
+    assert {row["part"] for row in train} == {*parts} - tested and len(train) + len(test) == len(rows)
+
+
+@pytest.mark.parametrize("part", ["", "train", "val2017"])
+def test_without_a_test_part_of_its_own_a_share_is_held_out(part):
+    rows = [{"id": str(n), "part": part, "image": [picture(n)], "objects": ()} for n in range(10)]
+    assert parted(rows, held_out=0.2, seed=3) == split(rows, held_out=0.2, seed=3)
 
 
 # all formats

@@ -302,6 +302,19 @@ def test_annotated_pictures_train_the_recipe_and_a_fifth_of_them_is_held_out(ann
     assert not trained & {p.sha for one in made.evaluations for sample in one.task for p in sample.pictures}
 
 
+def test_annotated_pictures_with_a_test_part_of_their_own_are_measured_on_that(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(9):
+        (tmp_path / f"{number}.png").write_bytes(png(40 + number))
+        things = (Labelled("dog", Box(1.0, 1.0, float(rng.integers(9, 30)), 20.0, Frame.PIXEL)),)
+        rows.append({"id": f"{'test' if number < 3 else 'train'}/{number}", "image": [str(tmp_path / f"{number}.png")], "objects": things})
+    made = recipe(model="tiny", data=detection.FORMATS["coco"].write(tmp_path / "coco", rows))
+    sets = {one.name: {sample.id.partition("/")[0] for sample in one.task} for one in made.evaluations}
+    assert sets == {"val": {"train"}, "held-out": {"test"}, "held-out-one": {"test"}}
+    assert {sample.id.partition("/")[0] for sample in made.stages[0].task} == {"train"}
+
+
 def test_what_cannot_be_asked_of_annotations_is_refused():
     cat = Labelled("cat, tabby", Box(0.0, 0.0, 5.0, 5.0, Frame.PIXEL))
     with pytest.raises(DataError, match="'cat, tabby' has one"):

@@ -20,7 +20,7 @@ from saccade.core.sample import DataError
 from saccade.data.detection import coco, deeppcb, forgery, points, screenspot, voc, yolo
 from saccade.data.detection.pictures import Seen, existing
 from saccade.data.detection.rows import Row
-from saccade.data.detection.splitting import split
+from saccade.data.detection.splitting import parted, split
 
 FORMATS: dict[str, ModuleType] = {
     "voc": voc,
@@ -32,7 +32,7 @@ FORMATS: dict[str, ModuleType] = {
     "screenspot": screenspot,
 }
 
-__all__ = ["FORMATS", "Seen", "format_of", "read", "read_boxes", "split"]
+__all__ = ["FORMATS", "Seen", "format_of", "parted", "read", "read_boxes", "split"]
 
 
 def read(folder: Path | str, *, form: str | None = None, part: str | None = None, **options: Any) -> list[Row]:

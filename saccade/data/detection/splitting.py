@@ -1,6 +1,7 @@
 """Rows into a training part and a held-out part that share no picture.
 
     >>> train, held_out = split(rows, held_out=0.2, seed=0)
+    >>> train, test = parted(rows, held_out=0.2, seed=0)            # the data set's own test part, where it has one
 
 Rows that show a common picture, by its decoded pixels and not by its name, stay together, whichever of a row's pictures it
 is. Which part a group falls into depends on the seed and its pixels alone: neither on file names nor on the order of rows.
@@ -17,6 +18,7 @@ from saccade.core.picture import Picture, PictureError
 from saccade.core.sample import DataError
 
 Rows = Sequence[Mapping[str, Any]]
+TEST_PARTS = ("test", "val", "dev")  # O how names of parts begin that are measured on; those of the first that is there
 
 
 def split(
@@ -59,6 +61,23 @@ def split(
         raise DataError(f"{len(rows)} rows cannot be split: {why}")
     chosen = _chosen(members.values(), shas, wanted=held_out * len(shas), seed=seed)
     return [row for place, row in enumerate(made) if place not in chosen], [made[place] for place in sorted(chosen)]
+
+
+def parted(rows: Rows, *, held_out: float, seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """(training rows, test rows): the data set's own test part (test, else val, else dev) and all the rest, or else `split`.
+
+    Of two such parts the other is trained on. A picture that lies in both files is in both lists: leave it out of training.
+    """
+    parts = {str(row.get("part", "")) for row in rows}
+    found = ({part for part in parts if part.lower().startswith(name)} for name in TEST_PARTS)
+    own = next(filter(None, found), set())
+    if not own or own == parts:
+        return split(rows, held_out=held_out, seed=seed)
+    is_test = [str(row.get("part", "")) in own for row in rows]
+    return (
+        [dict(row) for row, is_in in zip(rows, is_test, strict=True) if not is_in],
+        [dict(row) for row, is_in in zip(rows, is_test, strict=True) if is_in],
+    )
 
 
 def _chosen(members: Any, shas: Mapping[int, str], *, wanted: float, seed: int) -> set[int]:

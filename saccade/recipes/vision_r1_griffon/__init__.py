@@ -160,11 +160,11 @@ def recipe(
     """Vision-R1 with the paper's numbers, or the miniature's for an embedded model.
 
     `data` is a folder of parquet files in the published columns, or of annotated pictures (COCO, VOC, YOLO, ...: asked
-    for all their categories; a fifth is held out); None writes the embedded miniature. `progression` says when the
-    thresholds rise, and `differentiation` whether there are any but the one of a hit; both are of the rewards `paper`
-    and `pairs`. `beta` is the KL coefficient of the paper or the code. `own` is the scale's own: what suits Qwen2.5-VL
-    and the paper's coefficient, or the miniature's. `rows` are those with 1 to 30 objects, the hard ones of them, or
-    all up to 30 with the negatives.
+    for all their categories; their own test part, or a fifth, is held out); None writes the embedded miniature.
+    `progression` says when the thresholds rise, and `differentiation` whether there are any but the one of a hit; both
+    are of the rewards `paper` and `pairs`. `beta` is the KL coefficient of the paper or the code. `own` is the scale's
+    own: what suits Qwen2.5-VL and the paper's coefficient, or the miniature's. `rows` are those with 1 to 30 objects,
+    the hard ones of them, or all up to 30 with the negatives.
     """
     numbers = MINIATURE if model in EMBEDDED else PAPER
     folder = miniature("vision_r1_griffon", write_vision_r1_griffon) if data is None else Path(data)

@@ -18,7 +18,8 @@ Sets = Mapping[str, Callable[[int], list[dict[str, Any]]]]  # name -> its rows w
 def sets_of(folder: Path, *, seed: int) -> Sets:
     """The sets of a folder in the published format, or of one of annotated pictures, by their names; one is "train".
 
-    Annotated pictures may be in any format of `saccade.data.detection`; a fifth of them is held out and asked in both ways.
+    Annotated pictures may be in any format of `saccade.data.detection`; their own test part, or a fifth of them, is held out
+    and asked in both ways.
     """
     return _published(folder) if is_published(folder) else _annotated(folder, seed=seed)
 
@@ -43,7 +44,7 @@ def _rows_of(folder: Path, name: str, least: int) -> list[dict[str, Any]]:
 def _annotated(folder: Path, *, seed: int) -> Sets:
     rows = detection.read_boxes(folder)
     names = categories(rows)  # of all rows, so that the questions are the same in training and test
-    train, held_out = detection.split(rows, held_out=0.2, seed=seed)  # O
+    train, held_out = detection.parted(rows, held_out=0.2, seed=seed)  # O
     return {
         "train": lambda least: from_annotations(train, names, least=least, most=MOST),
         "held-out": lambda least: from_annotations(held_out, names, least=least),

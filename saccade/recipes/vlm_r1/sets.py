@@ -27,7 +27,6 @@ KINDS = ("rec", "ovd", "text")
 TEST = re.compile(r"(?<![a-z])(test|val|eval|validation|evaluation)(?![a-z])", re.IGNORECASE)  # I whole words of a file's name
 SHIFTED = re.compile(r"(?<![a-z])(ood|shifted|lisa)(?![a-z])", re.IGNORECASE)  # I
 HELD_OUT = 0.2  # O of a data set without a test part of its own
-TEST_PARTS = ("test", "val", "valid", "val2017")  # O of a native data set; the first that is there is measured on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +128,7 @@ def native(folder: Path | str, *, method: str, most_boxes: int, seed: int) -> Se
     root = existing(folder)
     rows = native_formats.read_boxes(root)
     names = sorted({thing.label for row in rows for thing in row.get("objects", ())})
-    train_rows, test_rows = _parted(rows, seed=seed)
+    train_rows, test_rows = native_formats.parted(rows, held_out=HELD_OUT, seed=seed)
     question = partial(ask_native, names=names, method=method, most_boxes=most_boxes, seed=seed)
     name = _file_name(root.name)
     train = Task.from_rows(train_rows, question, name=name, split="train")
@@ -154,15 +153,6 @@ def held_back(train: Mapping[str, Task], most: int) -> tuple[dict[str, Task], di
 
 def _is_native(folder: Path) -> bool:
     return folder.is_dir() and any(module.is_here(folder.resolve()) for module in native_formats.FORMATS.values())
-
-
-def _parted(rows: Sequence[Mapping[str, Any]], *, seed: int) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-    """(training rows, test rows): the data set's own test part and all the rest, or a fifth held out."""
-    parts = {str(row.get("part", "")) for row in rows}
-    own = next((part for part in TEST_PARTS if part in parts), None)
-    if own is None or parts == {own}:
-        return native_formats.split(rows, held_out=HELD_OUT, seed=seed)
-    return [row for row in rows if row.get("part") != own], [row for row in rows if row.get("part") == own]
 
 
 def _by_kind(task: Task) -> dict[str, Task]:
