@@ -20,13 +20,13 @@ export function mcnemar(lost, won) {
   return Math.min(1, 2 * tail);
 }
 
-// {mean, low, high} of scores: Wilson's interval where each is 0 or 1, else the normal one. null where there are none.
+// {mean, low, high} of scores from 0 to 1: Wilson's interval where each is 0 or 1, else the normal one. null where there are none.
 export function meanEstimate(scores) {
   if (!scores.length) return null;
   const mean = meanOf(scores);
   if (areBits(scores)) return { mean, ...wilson(mean, scores.length) };
   const half = BOUND * standardError(scores, mean);
-  return { mean, low: mean - half, high: mean + half };
+  return { mean, low: Math.max(0, mean - half), high: Math.min(1, mean + half) };
 }
 
 // {mean, low, high, method} of the differences after - before of the same samples.
@@ -43,7 +43,7 @@ export function pairedDifference(before, after) {
   }
   const mean = meanOf(differences);
   const half = BOUND * standardError(differences, mean);
-  return { mean, low: mean - half, high: mean + half, method: "normal, over samples" };
+  return { mean, low: Math.max(-1, mean - half), high: Math.min(1, mean + half), method: "normal, over samples" };
 }
 
 export function meanOf(values) {
