@@ -2,7 +2,7 @@
 
 import { html, useMemo } from "./lib.js";
 import { beforeAndAfter, scoreInterval, setsOf } from "./held_out.js";
-import { RunName } from "./facts.js";
+import { RunLetter, RunName } from "./facts.js";
 import { Whiskers } from "./whisker.js";
 import { rangeText } from "./charts.js";
 import { address } from "./route.js";
@@ -28,13 +28,15 @@ export function BeforeAfter({ runs }) {
         <h2 id="before-after">Before and after</h2>
         <p class="note">
           <${Ring} kind="before" /> before training, <${Ring} kind="after" /> ${areDone ? "after" : "as last measured"}
-          ${runs.length === 1 && moments && html` (<span class="said">${visible(moments)}</span>)`}; lines and brackets are 95 % intervals,${" "}
-          ${runs.length > 1 ? "the gap is the second run less the first, after training; gaps" : "changes"} of shares are in percentage points.
+          ${runs.length === 1 && moments && html` (<span class="said">${visible(moments)}</span>)`}; lines and brackets are 95 %
+          intervals, ${runs.length > 1 ? "the gap is B less A after training; gaps" : "changes"} of shares are in percentage points.
           ${runs.length > 1 && html` Which samples changed is in the <a href=${address("evaluation")}>evaluation</a>.`}
         </p>
       </div>
       ${runs.length > 1 && html`<p class="row note">${runs.map((run, n) => html`<span><${RunName} run=${run} n=${n} /></span>`)}</p>`}
-      <div class=${`set-cards ${runs.length > 1 ? "two" : ""}`}>${sets.map((set) => html`<${SetCard} key=${set.name} set=${set} runs=${runs} />`)}</div>
+      <div class=${`set-cards ${runs.length > 1 ? "two" : ""}`}>
+        ${sets.map((set) => html`<${SetCard} key=${set.name} set=${set} runs=${runs} />`)}
+      </div>
     </section>`;
 }
 
@@ -49,7 +51,9 @@ function SetCard({ set, runs }) {
       <h3><span class="said">${visible(set.name)}</span>
         ${set.n && html` <span class="tag">${plural(set.n, "sample")}</span>`}
         ${set.isShifted && html` <span class="tag warn" title="Out of distribution on purpose">shifted</span>`}
-        ${set.selects && html` <span class="tag" title="Its scores flatter: the checkpoint is the best on this set">chooses checkpoint</span>`}</h3>
+        ${set.selects && html`
+          <span class="tag" title="Its scores flatter: the checkpoint is the best on this set">chooses checkpoint</span>`}
+      </h3>
       <${SetTable} rows=${early} runs=${runs} hasHead=${true} of=${set.name} />
       ${late.length > 0 && html`
         <details>
@@ -82,7 +86,7 @@ function FigureRows({ row, runs }) {
         ${row.unit && row.unit !== "share" && html`<span class="unit"> ${row.unit}</span>`}</th>`}
       <td class="drawing">${row.isDrawn && html`<${Whiskers} ...${pair} color=${`--s${n}`} />`}</td>
       <td class="number">
-        ${isPair && html`<i class=${`swatch run-${n}`} title=${visible(runs[n].name)}></i><span class="unseen">${visible(runs[n].name)}: </span> `}
+        ${isPair && html`<${RunLetter} n=${n} /> `}
         <${FigurePair} pair=${pair} unit=${row.unit} /></td>
       ${n === 0 && html`<td class="number change" rowspan=${row.pairs.length}>${changeOf(ends, row.unit)}</td>`}
     </tr>`);

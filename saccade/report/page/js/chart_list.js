@@ -2,10 +2,15 @@
 
 import { CHARTS, SET_CHARTS } from "./metric_names.js";
 import { curvesOf } from "./curves.js";
+import { runLetter } from "./facts.js";
 import { scoreCurve, setsOf } from "./held_out.js";
 
 const LINE_COLORS = ["--s0", "--s1", "--s2", "--s3", "--s4", "--s5", "--s6", "--s7"];
 const PHASES = [["time/sample", "sampling"], ["time/score", "rewards"], ["time/learn", "learning"]];
+
+function nameOfRun(runs, n) {
+  return `${runLetter(n)} ${runs[n].name}`;
+}
 
 // Colour and dashes of the n-th line.
 function lookOf(n) {
@@ -53,7 +58,7 @@ function drawnOf(runs, { lines, ...chart }) {
   }
   return lines.map(([key, name]) => {
     const has = (run) => curvesOf(run).at.has(key);
-    const series = runs.flatMap((run, n) => (has(run) ? [{ name: run.name, ...curvesOf(run).at.get(key), ...lookOf(n) }] : []));
+    const series = runs.flatMap((run, n) => (has(run) ? [{ name: nameOfRun(runs, n), ...curvesOf(run).at.get(key), ...lookOf(n) }] : []));
     return { ...chart, title: lines.length > 1 ? `${chart.title}: ${name}` : chart.title, keys: [key], series };
   });
 }
@@ -90,7 +95,7 @@ function scoreCharts(runs) {
     const set = sets.find(Boolean);
     if (runs.length === 1) return [chartOf(set, name, modes.flatMap((mode, n) => curve(0, mode, { name: mode, ...lookOf(n) })))];
     return modes.map((mode) => {
-      const series = runs.flatMap((run, n) => curve(n, mode, { name: run.name, ...lookOf(n) }));
+      const series = runs.flatMap((_, n) => curve(n, mode, { name: nameOfRun(runs, n), ...lookOf(n) }));
       return chartOf(set, `${name}, ${mode}`, series);
     });
   });
@@ -133,12 +138,13 @@ function timeCharts(runs, keys) {
   const chart = { group: "time", unit: "s", keys: ["time/step", ...PHASES.map(([key]) => key)] };
   const about = "Where a step's time goes; the rest is keeping the records.";
   if (runs.length === 1) {
-    return [{ ...chart, title: "Seconds of a step", about, stack: true, series: parts[0].map((one, n) => ({ ...one, color: LINE_COLORS[n] })) }];
+    const series = parts[0].map((one, n) => ({ ...one, color: LINE_COLORS[n] }));
+    return [{ ...chart, title: "Seconds of a step", about, stack: true, series }];
   }
   return ["whole step", ...PHASES.map(([, name]) => name), "rest"].map((phase) => {
     const phasesWith = (n) => [...parts[n], { name: "whole step", ...curvesOf(runs[n]).at.get("time/step") }];
     const found = runs.map((_, n) => phasesWith(n).find((one) => one.name === phase && one.x));
-    const series = found.flatMap((one, n) => (one ? [{ ...one, name: runs[n].name, ...lookOf(n) }] : []));
+    const series = found.flatMap((one, n) => (one ? [{ ...one, name: nameOfRun(runs, n), ...lookOf(n) }] : []));
     return { ...chart, title: `Time: ${phase}`, about: "Seconds of a step.", series };
   });
 }

@@ -17,7 +17,8 @@ const PLOT_FONT = '11px system-ui, "Noto Sans", "DejaVu Sans", sans-serif';
 const PLOT_DASHES = [[], [7, 3], [2, 3], [9, 3, 2, 3]];
 const WHOLE = [0, 1, 2, 3, 4, 5, 6].flatMap((power) => [1, 2, 5].map((n) => n * 10 ** power)); // steps between the positions on x
 
-// `spec`: {series, lines, unit, stack, marks, sync, written(value, distance of ticks, largest tick)}. marks: [{x, label}] are drawn as thin verticals.
+// `spec`: what chartLines gives, and {series, unit, stack, marks, sync, written(value, distance of ticks, largest tick)};
+// marks, [{x, label}], are drawn as thin verticals.
 export function newPlot(spec, { box, width, height, onCursor }) {
   const sync = spec.sync && { sync: { key: spec.sync, setSeries: false, scales: ["x", null] } };
   const options = {

@@ -58,7 +58,8 @@ export function CurveView({ runs, params }) {
         <p class="note"><code class="said">${visible(key)}</code> was no finite number in ${plural(n, "step")}
           ${runs.length > 1 && html` of <span class="said">${visible(run.name)}</span>`}; these are left out.</p>`)}
       ${charts.length === 0 && html`<p class="empty">No step has been done yet. Curves appear with the first.</p>`}
-      ${charts.length > 0 && found.length === 0 && html`<p class="empty">No metric fits “<span class="said">${visible(sought)}</span>”.</p>`}
+      ${charts.length > 0 && found.length === 0 && html`
+        <p class="empty">No metric fits “<span class="said">${visible(sought)}</span>”.</p>`}
       ${CHART_GROUPS.map(([id, title]) => html`
         <${ChartGroup} key=${id} id=${id} title=${title} charts=${found} runs=${runs} marks=${marks} window=${window}
           isWhole=${!words.length} />`)}
@@ -94,7 +95,8 @@ function ProbeFigures({ runs }) {
     <div class="scroll-x"><table class="probes">
       <caption class="unseen">Measured once, before the first step</caption>
       <thead><tr><th>Before the first step</th>
-        ${probed.map((run) => html`<th class="number">${runs.length > 1 ? html`<${RunName} run=${run} n=${runs.indexOf(run)} />` : "measured"}</th>`)}
+        ${probed.map((run) => html`
+          <th class="number">${runs.length > 1 ? html`<${RunName} run=${run} n=${runs.indexOf(run)} />` : "measured"}</th>`)}
         <th class="number">healthy</th><th>what it is</th></tr></thead>
       <tbody>${PROBES.map(([key, name, unit, about, healthy]) => html`
         <tr><th scope="row" title=${key}>${name}</th>

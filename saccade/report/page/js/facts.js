@@ -27,15 +27,32 @@ export function Facts({ runs, store }) {
         <tbody>${labels.map((label) => html`
           <tr><th scope="row">${label}</th>${facts.map((map) => html`<td><${FactValue} value=${map.get(label)} /></td>`)}</tr>`)}</tbody>
       </table></div>`}
-      ${runs.map((run) => run.left_out?.length > 0 && html`
-        <p class="note quiet-note">${runs.length > 1 && html`<span class="said">${visible(run.name)}</span>: `}
-          ${run.left_out.map((text) => visible(text)).join(" ")}</p>`)}
+      ${notesOf(runs).map(([text, names]) => html`
+        <p class="note quiet-note">${runs.length > 1 && `${names.join(" and ")}: `}${visible(text)}</p>`)}
     </section>`;
 }
 
-// A run's name with its colour, where there are two.
+// A run's name with its colour and letter, where there are two.
 export function RunName({ run, n }) {
-  return html`<i class=${`swatch run-${n}`} aria-hidden="true"></i> <span class="said">${visible(run.name)}</span>`;
+  return html`<${RunLetter} n=${n} /> <span class="said">${visible(run.name)}</span>`;
+}
+
+export function RunLetter({ n }) {
+  return html`<i class=${`swatch run-${n}`} aria-hidden="true"></i><span class="letter">${runLetter(n)}</span>`;
+}
+
+export function runLetter(n) {
+  return "AB"[n];
+}
+
+// What was left out of the file, once where both runs say the same: [text, letters of runs].
+function notesOf(runs) {
+  const notes = new Map();
+  runs.forEach((run, n) => {
+    const text = (run.left_out ?? []).join(" ");
+    if (text) notes.set(text, [...(notes.get(text) ?? []), runLetter(n)]);
+  });
+  return [...notes];
 }
 
 function FactValue({ value }) {
@@ -98,7 +115,9 @@ function dataOfRun(run) {
   const stages = run.recipe?.stages;
   if (stages?.length) {
     const tasks = new Map(stages.map((stage) => [stage.task, stage.samples]));
-    return [[...tasks].map(([task, n]) => `${task}, ${plural(n, "sample")}`).join("; "), run.command?.data ? String(run.command.data) : ""];
+    const n = run.summary?.left_out;
+    const notes = [run.command?.data ?? "", n ? `${figure(n)} left out, as held-out sets show them` : ""];
+    return [[...tasks].map(([task, n]) => `${task}, ${plural(n, "sample")}`).join("; "), notes.filter(Boolean).join("; ")];
   }
   const task = settingOf(run, "stages.0.task");
   const parts = task === undefined ? null : /^Task\('(.*?)', '.*?', ([\d,]+) samples\)$/.exec(String(task));

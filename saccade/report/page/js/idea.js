@@ -14,7 +14,8 @@ export function Idea({ text }) {
       ${blocks.map(({ words, isFlowing }) => html`<${isFlowing ? "p" : "pre"} class="said">${visible(words)}<//>`)}
     </div>
     ${isLong && html`
-      <button class="quiet small" aria-expanded=${String(isOpen)} onClick=${() => setIsOpen(!isOpen)}>${isOpen ? "Show less" : "Show all"}</button>`}`;
+      <button class="quiet small" aria-expanded=${String(isOpen)} onClick=${() => setIsOpen(!isOpen)}>
+        ${isOpen ? "Show less" : "Show all"}</button>`}`;
 }
 
 function linesOf({ words, isFlowing }) {

@@ -19,7 +19,8 @@ export function RecipeCard({ runs }) {
         <h2 id="recipe-title">Recipe <span class="said">${visible(recipeName(run))}</span></h2>
         ${runs.length > 1 && areAlike && html`<span class="note">the same in both runs</span>`}
         ${!areAlike && html`<span class="row" role="group" aria-label="Recipe of">${runs.map((one, place) => html`
-          <button aria-pressed=${String(one === run)} onClick=${() => setChosen(place)}><${RunName} run=${one} n=${place} /></button>`)}</span>`}
+          <button aria-pressed=${String(one === run)} onClick=${() => setChosen(place)}>
+            <${RunName} run=${one} n=${place} /></button>`)}</span>`}
       </div>
       ${!recipe && html`
         <p class="note">This run wrote no recipe.json: its idea, claims and the sources of its numbers cannot be shown.</p>`}
@@ -79,7 +80,8 @@ function Measures({ evaluations }) {
           <td class="said">${visible(one.score)}</td>
           <td class="said">
             ${visible([...(one.shares ?? []), ...(one.totals ? ["figures of the whole set"] : [])].join(", "))}</td>
-          <td>${[one.is_shifted && "out of distribution", one.selects && "chooses the checkpoint"].filter(Boolean).join(", ") || "reported"}</td>
+          <td>
+            ${[one.is_shifted && "out of distribution", one.selects && "chooses the checkpoint"].filter(Boolean).join(", ") || "reported"}</td>
         </tr>`)}</tbody>
     </table></div>`;
 }

@@ -9,16 +9,16 @@ const FROM_MACHINE = ["device", "git_revision", "saccade", "python", "torch", "t
 
 export function Differences({ runs }) {
   const rows = useMemo(() => differing(runs.map(everySetting)), runs.flatMap((run) => [run.recipe, run.summary, run.command]));
+  const heads = runs.map((run, n) => html`<${RunName} run=${run} n=${n} />`);
   const known = runs.map((run) => Object.keys(settingsOf(run)).length > 0);
   return html`
     <section class="card" aria-labelledby="differences-title">
-      <h2 id="differences-title">What differs</h2>
+      <h2 id="differences-title">What differs${rows.length > 0 && html` <span class="tag">${plural(rows.length, "setting")}</span>`}</h2>
       ${known.includes(false) && html`
-        <p class="note">The settings of ${runs.filter((_, n) => !known[n]).map((run) => html`<span class="said">${visible(run.name)}</span> `)}
+        <p class="note">The settings of ${heads.filter((_, n) => !known[n]).map((head) => html`${head} `)}
           are not written down, so only the command can be compared.</p>`}
       ${rows.length === 0 ? html`<p class="note">Nothing that is written down: both runs have the same settings.</p>`
-    : html`
-        <${SettingTable} rows=${rows} heads=${runs.map((run, n) => html`<${RunName} run=${run} n=${n} />`)} label="Settings that differ" />`}
+    : html`<${SettingTable} rows=${rows} heads=${heads} label="Settings that differ" />`}
     </section>`;
 }
 
@@ -59,6 +59,6 @@ function everySetting(run) {
 function differing(maps) {
   const paths = [...new Set(maps.flatMap((map) => [...map.keys()]))];
   const isKnown = (path) => !/^(command|machine): /.test(path) || maps.every((map) => map.has(path));
-  return paths.filter((path) => isKnown(path) && new Set(maps.map((map) => JSON.stringify(map.get(path)))).size > 1)
-    .map((path) => ({ path, values: maps.map((map) => map.get(path)) }));
+  const isAlike = (path) => new Set(maps.map((map) => JSON.stringify(map.get(path)))).size === 1;
+  return paths.filter((path) => !["name", "about"].includes(path) && isKnown(path) && !isAlike(path)).map((path) => ({ path, values: maps.map((map) => map.get(path)) }));
 }

@@ -16,7 +16,8 @@ export function Warnings({ runs }) {
     <section class="card warnings" aria-labelledby="warnings-title">
       <h2 id="warnings-title">Warnings${found.length > 0 && html` <span class="tag warn">${found.length}</span>`}</h2>
       ${found.length === 0 && html`
-        <p class="note">None: no watch over the metrics crossed its threshold${runs.some((run) => run.state === "running") && " so far"}.</p>`}
+        <p class="note">
+          None: no watch over the metrics crossed its threshold${runs.some((run) => run.state === "running") && " so far"}.</p>`}
       <ul>${shown.map(({ text, where, link, run, n }) => html`
         <li>
           ${runs.length > 1 && html`<span class="warning-run"><${RunName} run=${run} n=${n} /></span>`}

@@ -11,8 +11,8 @@ const WHISKER_HEIGHT = 25;
 export function Whiskers({ before, after, color }) {
   return html`
     <svg class="whiskers" width=${WHISKER_WIDTH} height=${WHISKER_HEIGHT} style=${{ color: `var(${color})` }} aria-hidden="true">
-      ${[0, 0.25, 0.5, 0.75, 1].map((share) => html`
-        <line class=${share === 0 || share === 1 ? "edge" : ""} x1=${whiskerPlace(share)} x2=${whiskerPlace(share)} y1="0" y2=${WHISKER_HEIGHT} />`)}
+      ${[0, 0.25, 0.5, 0.75, 1].map((share) => [whiskerPlace(share), share % 1 === 0]).map(([x, isEnd]) => html`
+        <line class=${isEnd ? "edge" : ""} x1=${x} x2=${x} y1="0" y2=${WHISKER_HEIGHT} />`)}
       <${WhiskerDot} figure=${before} y="7.5" kind="before" />
       <${WhiskerDot} figure=${after} y="17.5" kind="after" />
     </svg>`;
