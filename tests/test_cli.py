@@ -83,6 +83,33 @@ def test_eval_of_a_run_repeats_its_summary(finished, capsys):
     assert f"greedy {100 * after:.1f} " in line
 
 
+def test_a_run_is_checked_as_it_was_started_and_keeps_what_was_found(finished, tmp_path, capsys):
+    from saccade.run.folder import RunFolder
+
+    words = ["check", "reason_rft", "--data", str(rows()), "--with", "task=counting", "--json", str(tmp_path / "found.json")]
+    assert run(*words, *QUICK, capsys=capsys)[0] == 0
+    with RunFolder.resume(finished):  # as while it is trained into
+        status, out, _ = run("check", str(finished), capsys=capsys)
+    assert status == 0 and out.splitlines()[-1].startswith("reason_rft is sound")
+    assert json.loads((finished / "check.json").read_text()) == json.loads((tmp_path / "found.json").read_text())
+    status, _, err = run("check", str(finished), "--seed", "3", "--with", "task=all", capsys=capsys)
+    assert status == 2 and "is a run and says them itself; leave out --with, --seed" in err
+    status, _, err = run("check", str(tmp_path), capsys=capsys)
+    assert status == 1 and "holds no run" in err and err.count("\n") == 1
+
+
+def test_a_run_says_what_was_run_and_where_its_numbers_are_from(finished):
+    said = json.loads((finished / "recipe.json").read_text())
+    assert said["idea"].startswith("Reason-RFT") and said["model"]["path"] == "tiny"
+    assert [(stage["name"], stage["kind"], stage["steps"]) for stage in said["stages"]] == [("sft", "SFT", 3), ("rl", "RL", 4)]
+    rl = said["stages"][1]
+    assert (rl["prompts"], rl["siblings"], rl["algorithm"]) == (3, 2, "grpo") and {"name": "format", "weight": 1.0} in rl["rewards"]
+    assert said["settings"]["stages.1.prompts"] == 3
+    assert {"owner": "PAPER", "code": "rl_siblings=8", "source": "C", "note": ""} in said["numbers"]
+    assert {number["source"] for number in said["numbers"]} <= set("PCLIO") and "grpo" in {number["owner"] for number in said["numbers"]}
+    assert [one["name"] for one in said["evaluations"] if one["selects"]] == ["val"]
+
+
 def test_export_writes_what_plain_transformers_loads(finished, tmp_path, capsys):
     status, out, _ = run("export", str(finished), "--to", str(tmp_path / "model"), capsys=capsys)
     assert status == 0

@@ -16,7 +16,7 @@ import torch
 
 from saccade.core.reward import RewardError, reward, weighted
 from saccade.run.files import RunError
-from saccade.run.folder import RunFolder
+from saccade.run.folder import LOGS, RunFolder
 from saccade.run.overrides import override
 from saccade.run.recipe import Recipe
 from saccade.run.train import train
@@ -34,6 +34,11 @@ def logged(path: Path) -> list[dict]:
     """metrics.jsonl without its timing keys."""
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if not key.startswith(TIMING)} for line in lines]
+
+
+def everything_told(path: Path) -> dict[str, bytes]:
+    """The other logs and what says what is run, to the byte."""
+    return {name: (path / name).read_bytes() for name in (*(f"{log}.jsonl" for log in LOGS if log != "metrics"), "recipe.json")}
 
 
 def weights(path: Path) -> bytes:
@@ -57,6 +62,73 @@ def test_a_run_leaves_its_folder_whole(tmp_path):
     for row in rollouts:
         assert row["pictures"] and all((tmp_path / "run" / "pictures" / f"{sha}.png").exists() for sha in row["pictures"])
         assert row["reward"] == pytest.approx(sum(score["value"] for score in row["scores"].values()))
+
+
+def test_every_measured_sample_is_told_with_its_moment_and_every_picture_is_kept(tmp_path):
+    recipe = micro()
+    run(recipe, tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    sizes = {evaluation.name: len(evaluation.task) for evaluation in recipe.evaluations}
+    told = {}
+    for row in folder.evaluations():
+        told.setdefault((row["moment"], row["step"]), {}).setdefault(row["set"], []).append(row)
+    moments = [("before", 0), ("sft-2", 2), ("sft", 3), ("rl-2", 5), ("rl", 7)]
+    chosen = folder.summary()["chosen"]
+    assert list(told)[:5] == moments and list(told)[5:] == ([] if chosen == "rl-4" else [(f"best ({chosen})", 7)])
+    for (moment, _), sets in told.items():
+        assert {name: len(rows) for name, rows in sets.items()} == ({"val": sizes["val"]} if moment in ("sft-2", "rl-2") else sizes)
+    metrics = {line["run/stage"]: line for line in folder.metrics() if line["run/stage"] in ("before", "sft")}
+    for moment, line in metrics.items():
+        for name in sizes:
+            rows = next(sets for (when, _), sets in told.items() if when == moment)[name]
+            assert sum(row["score"] or 0 for row in rows) / len(rows) == pytest.approx(line[f"eval/{name}/greedy"])
+            assert sum(sum(row["sampled"]) for row in rows) / len(rows) / 2 == pytest.approx(line[f"eval/{name}/sampled"])
+    *samples, last = folder.samples()
+    tasks = {f"stage {stage.name}": stage.task for stage in recipe.stages} | {one.name: one.task for one in recipe.evaluations}
+    assert last["totals"] == {name: len(task) for name, task in tasks.items()}
+    assert [row["sample"] for row in samples] == [sample.id for task in tasks.values() for sample in task]
+    assert all(0 < row["tokens"]["pictures"] < row["tokens"]["prompt"] for row in samples)
+    assert all(row["solution"] for row in samples if row["set"] == "stage sft")
+    for row in (*samples, *folder.evaluations()):
+        assert row["seen"] == [[112, 112]] * len(row["pictures"])
+        for sha in row["pictures"]:
+            assert any((folder.path / name).stat().st_size for name in (f"pictures/{sha}.png", f"previews/{sha}.webp") if (folder.path / name).exists())
+
+
+def test_a_large_task_is_told_by_samples_from_all_over_it():
+    from saccade.run.samples import shown_samples
+
+    task = replace(micro().stages[0].task, samples=tuple(range(1203)))
+    shown = shown_samples(task, most=500)
+    assert len(set(shown)) == 500 and shown[0] == 0 and shown[-1] > 1199
+    assert {b - a for a, b in zip(shown, shown[1:])} == {2, 3}
+    assert list(shown_samples(replace(task, samples=tuple(range(500))), most=500)) == list(range(500))
+
+
+def test_a_run_that_an_older_version_began_goes_on_and_is_told_from_there(tmp_path, monkeypatch):
+    from saccade.run import folder as folders
+
+    recipe = micro("stages.0.steps=1", "stages.1.steps=2", "checkpoint_every=1", task="counting")
+    run(recipe, tmp_path / "whole")
+    with monkeypatch.context() as older:  # one that knew two logs, no recipe.json and no previews
+        older.setattr(folders, "LOGS", ("metrics", "rollouts"))
+        older.setattr(RunFolder, "append_evaluation", lambda *_, **__: None)
+        older.setattr(RunFolder, "append_samples", lambda *_: None)
+        older.setattr(RunFolder, "samples", lambda _: iter(()))
+        older.setattr(RunFolder, "append_tokens", lambda *_: None)
+        older.setattr(RunFolder, "write_recipe", lambda *_: None)
+        run(recipe, tmp_path / "old")
+    path = tmp_path / "old"
+    for name in ("summary.json", "checkpoints/rl-2/manifest.json"):
+        (path / name).unlink()
+    assert [list(log) for log in (RunFolder(path).evaluations(), RunFolder(path).samples(), RunFolder(path).tokens())] == [[], [], []]
+    with RunFolder.resume(path, say=lambda sentence: None) as folder:
+        train(recipe, folder, is_resumed=True)
+    assert logged(path) == logged(tmp_path / "whole")
+    whole, again = everything_told(tmp_path / "whole"), everything_told(path)
+    assert again["samples.jsonl"] == whole["samples.jsonl"] and again["recipe.json"] == whole["recipe.json"]
+    assert again["rollouts.jsonl"] == whole["rollouts.jsonl"]
+    assert again["evaluations.jsonl"] and whole["evaluations.jsonl"].endswith(again["evaluations.jsonl"])
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(tmp_path):
@@ -88,7 +160,7 @@ def test_killed_at_any_moment_and_resumed_equals_never_killed(tmp_path, case):
         assert attempt < 12
     assert kills >= 3
     assert logged(tmp_path / "killed") == logged(tmp_path / "whole")
-    assert (tmp_path / "killed" / "rollouts.jsonl").read_bytes() == (tmp_path / "whole" / "rollouts.jsonl").read_bytes()
+    assert everything_told(tmp_path / "killed") == everything_told(tmp_path / "whole")
     name = "adapter_model.safetensors" if case == "lora" else "model.safetensors"
     assert (last(tmp_path / "killed") / name).read_bytes() == (last(tmp_path / "whole") / name).read_bytes()
 
