@@ -40,15 +40,16 @@ def run(options: argparse.Namespace) -> int:
 
 def _is_expected(error: Exception) -> bool:
     """Whether the message was written for the user; anything else is a fault in the code and keeps its traceback."""
-    if isinstance(error, (UsageError, catalog.UnknownRecipe)):
-        return True
+    from saccade.run.files import RunError
+
+    if isinstance(error, (UsageError, catalog.UnknownRecipe, RunError)):
+        return True  # without loading what the others are defined in
     from saccade.core.picture import PictureError
     from saccade.core.reward import RewardError
     from saccade.core.sample import DataError
     from saccade.policy.families import UnsupportedModel
     from saccade.policy.protocol import NotFinite
     from saccade.policy.reader import PictureMismatch
-    from saccade.run.files import RunError
     from saccade.run.overrides import OverrideError
     from saccade.run.probe import ProbeFailed
     from saccade.run.stage import TooManyUnscored
@@ -56,8 +57,8 @@ def _is_expected(error: Exception) -> bool:
 
     return isinstance(
         error,
-        (DataError, NotFinite, OverrideError, PictureError, PictureMismatch, ProbeFailed, RewardError, RunError,
-         TooManyUnscored, TrackerError, UnsupportedModel),
+        (DataError, NotFinite, OverrideError, PictureError, PictureMismatch, ProbeFailed, RewardError, TooManyUnscored,
+         TrackerError, UnsupportedModel),
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from saccade.report.source import Source, parsed
 
 OBJECTS = ("recipe.json", "command.json", "summary.json", "check.json")
 MOST = 96_000_000  # bytes of a log that a browser is given
-TAIL = 256  # bytes before a mark by which a log is known to be the same
+TAIL = 16384  # bytes before a mark by which a log is known to be the same: several steps
 SETTLED = 2.0  # seconds without a write after which a step's lines are all there
 
 

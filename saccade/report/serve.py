@@ -59,7 +59,7 @@ class Server(ThreadingHTTPServer):
         self.run, self.feed = Path(run), Feed(run)
         self.page = live_page(Source(run).name)
         self.hosts = {f"{name}:{self.server_port}" for name in (HOST, "localhost")}
-        self.asked_at = float("-inf")  # when a page last asked for news
+        self.asked_at = self.answered_at = float("-inf")  # when a page last asked, and when it asked what it last got an answer to
         self.picture = lru_cache(maxsize=256)(self._picture)
 
     @property
@@ -129,12 +129,13 @@ class _Handler(BaseHTTPRequestHandler):
         return headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
 
     def _json(self, make: object) -> None:
+        began = self.server.asked_at = time.monotonic()
         try:
             found = make()
         except (Gone, FileNotFoundError) as gone:  # removed before, or while, it was read
             return self._say(HTTPStatus.SERVICE_UNAVAILABLE, str(gone) if isinstance(gone, Gone) else f"{self.server.run} is gone")
         self._send(json.dumps(found, separators=(",", ":")).encode("ascii"), "application/json")
-        self.server.asked_at = time.monotonic()
+        self.server.answered_at = began
 
     def _say(self, status: HTTPStatus, sentence: str, **headers: str) -> None:
         self._send(json.dumps({"error": sentence}).encode(), "application/json", status=status, **headers)
@@ -207,9 +208,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _linger(server: Server, *, ended_at: float) -> None:
     if ended_at - server.asked_at > WATCHED:
         return
-    while server.asked_at < ended_at and time.monotonic() < ended_at + LAST_WORDS:
+    while server.answered_at < ended_at and time.monotonic() < ended_at + LAST_WORDS:
         time.sleep(0.05)
-    time.sleep(0.2)  # the last reply is on its way
 
 
 if __name__ == "__main__":
