@@ -7,6 +7,7 @@ import importlib.machinery
 import importlib.util
 import inspect
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from saccade.run.folder import RunFolder
 from saccade.run.trackers import TRACKERS, Tracked
 from saccade.run.tracking import TrackerError, Tracking
 from saccade.run.train import train
-from tests.micro import micro
+from tests.micro import micro, rows
 from tests.rollouts import group_of, rollout_of, sample_of
 
 SETTINGS = {"seed": 0, "stages.1.optimization.lr": 1e-5, "model.lora": None}
@@ -185,6 +186,48 @@ def test_a_tool_that_does_not_begin_stops_what_begins_and_not_what_is_resumed(tm
     tracking = _tracking(request, recipe, tmp_path, is_resumed=True)
     assert tracking.log({"run/stage": "rl", "run/step": 1}) == []
     assert capsys.readouterr().err == f"saccade: {sentence}; the run goes on and tells no tool\n"
+
+
+def test_a_resumed_run_traces_and_tells_what_it_began_with_and_an_old_one_has_its_defaults(tmp_path, monkeypatch, capsys):
+    from saccade.run import train as training
+
+    heard: list[tuple] = []
+    kept = Heard()
+
+    class Kept(Heard):
+        def __new__(cls, run: Tracked) -> Heard:
+            heard.append((run.path, run.recipe, run.id, run.settings["seed"]))
+            return kept
+
+    def stopped(recipe, folder, *, trace: int, tracking: Tracking, is_resumed: bool, **rest):
+        heard.append((trace, is_resumed, list(tracking._tools)))
+        folder.append_metrics({"run/stage": "before", "run/step": 0})
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "train", stopped)
+    monkeypatch.setattr(training, "load_policy", lambda recipe: None)
+    monkeypatch.setitem(TRACKERS, "wandb", Kept)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda package: package)
+    path = tmp_path / "my run"
+    assert cli.main(["train", "reason_rft", "--data", str(rows()), "--out", str(path), "--trace", "3", "--track", "wandb", "--seed", "5"]) == 130
+    assert cli.main(["train", "--resume", str(path)]) == 130
+    name = heard[0][2]
+    assert re.fullmatch(r"my-run-[0-9a-f]{8}", name)
+    begun = (path, "reason_rft", name, 5)
+    assert heard == [begun, (3, False, ["wandb"]), begun, (3, True, ["wandb"])]
+    assert kept.calls == [("close", False)] * 2
+    for words in (["--trace", "1"], ["--track", "wandb"]):
+        assert cli.main(["train", "--resume", str(path), *words]) == 2
+        assert f"leave out {words[0]}" in capsys.readouterr().err
+    command = json.loads((path / "command.json").read_text())
+    (path / "command.json").write_text(json.dumps({key: value for key, value in command.items() if not key.startswith("trac")}))
+    assert cli.main(["train", "--resume", str(path)]) == 130
+    assert heard[4:] == [(1, True, [])]
+
+
+def test_a_trace_of_less_than_nothing_is_refused(capsys):
+    assert cli.main(["train", "reason_rft", "--trace", "-1"]) == 2
+    assert capsys.readouterr().err == "saccade: --trace must be 0 or more, got -1\n"
 
 
 # ---- TensorBoard, for real
