@@ -20,6 +20,7 @@ import pytest
 
 from saccade.report.feed import SETTLED, Feed, Gone
 from saccade.report.serve import CannotServe, Server, serving
+from saccade.report.source import Source
 from saccade.report.watch import watched
 from saccade.run.files import take_lock
 from tests.browser.runs import RunWriter, finished
@@ -135,6 +136,23 @@ def test_logs_that_were_cut_back_are_sent_whole(writer):
         file.write(lines[-1].replace(b'"reward/mean"', b'"reward/MEAN"') * 2)
     longer = feed.news(after)
     assert longer["whole"] and len(longer["run"]["metrics"]) == 5
+
+
+def test_looking_keeps_no_training_from_beginning(writer):
+    source, is_done = Source(writer.path), threading.Event()
+    take_lock_once(writer.path)
+    looks = threading.Thread(target=lambda: [source.state() for _ in iter(is_done.is_set, True)])
+    looks.start()
+    try:
+        for _ in range(300):
+            take_lock_once(writer.path)
+    finally:
+        is_done.set()
+        looks.join()
+
+
+def take_lock_once(path: Path) -> None:
+    os.close(take_lock(path / ".lock", busy="busy"))
 
 
 def test_tokens_that_are_not_ours_get_everything(writer):

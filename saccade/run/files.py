@@ -7,6 +7,7 @@ import json
 import mmap
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -78,15 +79,25 @@ def take_lock(path: Path, *, busy: str) -> int:
     `busy` may hold {holder}, which becomes the other process.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _is_locked(handle):
         holder = os.pread(handle, 100, 0).decode(errors="replace").strip() or "another process"
         os.close(handle)
-        raise RunError(busy.replace("{holder}", holder)) from None
+        raise RunError(busy.replace("{holder}", holder))
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"process {os.getpid()} on {os.uname().nodename}\n".encode(), 0)
     return handle
+
+
+def _is_locked(handle: int) -> bool:
+    """Whether the lock could be had. A page that asks whether somebody trains holds it for a moment, so this tries again."""
+    for pause in (0.0, 0.01, 0.05, 0.1):
+        time.sleep(pause)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        return True
+    return False
 
 
 class JsonLines:
