@@ -30,7 +30,7 @@ _HEARD: ContextVar[list[Exchange] | None] = ContextVar("heard", default=None)
 
 @contextmanager
 def overheard() -> Iterator[list[Exchange]]:
-    """The exchanges that are noted while this lasts, by this task and those that it starts. The inner of two hears alone."""
+    """The exchanges noted while this lasts, by this task and those that it starts. The inner of two hears alone."""
     found: list[Exchange] = []
     token = _HEARD.set(found)
     try:

@@ -71,8 +71,8 @@ class Mark:
 def drawn(mark: Mark, pictures: Sequence[Picture]) -> dict[str, Any] | None:
     """The mark for a file, its coordinates in fractions of its picture; None where it cannot be brought there.
 
-    That is where there is no such picture, where the shape is in the model's frame and no model has seen the picture, and where
-    a coordinate is not finite. What lies outside the picture stays outside.
+    That is where there is no such picture, where the shape is in the model's frame and no model has seen the picture,
+    and where a coordinate is not finite. What lies outside the picture stays outside.
     """
     if not 0 <= mark.picture < len(pictures):
         return None
@@ -90,10 +90,10 @@ def all_drawn(marks: Iterable[Mark], pictures: Sequence[Picture]) -> list[dict[s
 
 
 def marks_in(target: Any, *, label: str = "") -> Iterator[Mark]:
-    """Every Box, Point, Line, Mask and boolean (H, W) array in a gold answer, in order, taken to lie in the first picture.
+    """Every Box, Point, Line, Mask and boolean (H, W) array in a gold answer, taken to lie in the first picture.
 
-    Dataclasses, mappings, lists and tuples are looked through; a shape is called what the text under `label` or `name` beside it says.
-    Marks stand for themselves. Numbers without a frame are no shape.
+    Dataclasses, mappings, lists and tuples are looked through; a shape is called what the text under `label` or `name`
+    beside it says. Marks stand for themselves. Numbers without a frame are no shape.
     """
     yield from _walk(target, label, DEEPEST)
 

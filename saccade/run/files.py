@@ -45,6 +45,12 @@ def write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
         temp.unlink(missing_ok=True)
 
 
+def write_object(path: Path, value: Mapping[str, Any]) -> None:
+    """Put a JSON object at `path`, whole or not at all. ValueError for NaN or infinity, RunError as `write_atomically`."""
+    data = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_atomically(path, data.encode("utf-8", "backslashreplace"))
+
+
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file. RunError where it is none."""
     try:

@@ -46,7 +46,16 @@ from saccade.run.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from saccade.run.files import JsonLines, RunError, read_object, read_only, remove_folder, take_lock, write_atomically
+from saccade.run.files import (
+    JsonLines,
+    RunError,
+    read_object,
+    read_only,
+    remove_folder,
+    take_lock,
+    write_atomically,
+    write_object,
+)
 from saccade.run.images import Gallery
 from saccade.run.records import Details, checked_metrics, evaluation_rows, rollout_rows
 
@@ -280,14 +289,11 @@ class RunFolder:
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write summary.json, whole or not at all. ValueError for NaN or infinity."""
-        self._require_lock()
-        data = json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        write_atomically(self.path / "summary.json", data.encode("utf-8", "backslashreplace"))
+        self._write("summary.json", summary)
 
     def write_command(self, command: Mapping[str, Any]) -> None:
         """Remember what the run was started with, so that --resume needs only the folder."""
-        self._require_lock()
-        write_atomically(self.path / "command.json", (json.dumps(command, indent=1) + "\n").encode())
+        self._write("command.json", command)
 
     def command(self) -> dict[str, Any]:
         """What the run was started with. RunError if that is not on record."""
@@ -302,15 +308,14 @@ class RunFolder:
         return read_object(path) if path.exists() else None
 
     def write_recipe(self, described: Mapping[str, Any]) -> None:
-        """Say what is run (show.py), whole or not at all."""
-        self._require_lock()
-        write_atomically(self.path / "recipe.json", (json.dumps(described, indent=1, allow_nan=False) + "\n").encode("ascii"))
+        """Say what is run (show.py). ValueError for NaN or infinity."""
+        self._write("recipe.json", described)
 
     def write_check(self, checked: Mapping[str, Any]) -> None:
         """Keep what a check found, whole or not at all; of a finished run too, and while another process trains."""
         if not os.access(self.path, os.W_OK):
             raise RunError(f"{self.path} cannot be written to; keep what was found elsewhere, with --json FILE")
-        write_atomically(self.path / "check.json", (json.dumps(checked, indent=1) + "\n").encode("ascii"))
+        write_object(self.path / "check.json", checked)
 
     def close(self) -> None:
         """Stop writing and let another process in."""
@@ -329,6 +334,10 @@ class RunFolder:
     def _take_lock(self) -> None:
         busy = f"{self.path} is being trained into by {{holder}}; wait until it ends, or choose another folder"
         self._lock = take_lock(self.path / ".lock", busy=busy)
+
+    def _write(self, name: str, value: Mapping[str, Any]) -> None:
+        self._require_lock()
+        write_object(self.path / name, value)
 
     def _require_lock(self) -> None:
         if self._lock is None:

@@ -1,4 +1,4 @@
-"""Pictures as files of a run, each once, by the hash of its pixels: as it is where it was trained on, small where it is only looked at."""
+"""A run's pictures as files, each once, by its hash: as it is where it was trained on, else small."""
 
 from __future__ import annotations
 

@@ -38,8 +38,8 @@ class Recipe:
     given know the size at which the model sees them, so boxes can be written in the model's frame (`picture.convert`).
     `uses_model_pixels` says that answers tell places in that frame (Frame.MODEL): models that cut pictures into tiles, which have
     none, are refused.
-    `marks` reads what an answer points at, to be drawn beside it: with the reader of its rewards, in the frame that this one reads. `gold_marks` says
-    what a sample asks for; None draws the boxes, points and masks in its target (core/marks.py).
+    `marks` reads what an answer points at, to be drawn, with the reader of its rewards; `gold_marks` says what a sample
+    asks for, and None draws the boxes, points and masks in its target (core/marks.py).
     """
 
     name: str

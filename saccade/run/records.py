@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Details:
-    """What a line says beyond the rollout itself: where the answer points, what was asked for, which words were not its own.
+    """What a line says beyond the rollout: where the answer points, what was asked for, which words were not its own.
 
-    `marks` reads what an answer points at, as its rewards do; `gold` says what a sample asks for, None takes the shapes in its target
-    (core/marks.py); `pieces` tells the text that each token adds (`Policy.pieces`), for the places of forced words.
+    `marks` reads what an answer points at, as its rewards do; `gold` says what a sample asks for, None takes the shapes in
+    its target (core/marks.py); `pieces` tells the text that each token adds (`Policy.pieces`), for the places of forced
+    words.
     """
 
     marks: Callable[[Rollout], Sequence[Mark]] | None = None
@@ -62,7 +63,8 @@ def rollout_rows(
 ) -> Iterator[dict[str, Any]]:
     """One JSON-able row per rollout, siblings together.
 
-    `advantages` has one row of numbers per group: of the first token where those of an answer differ, None where it did not train.
+    `advantages` has one row of numbers per group: of the first token where those of an answer differ, None where it did
+    not train.
     """
     if advantages is None:
         advantages = [[None] * len(group.rollouts) for group in groups]
@@ -125,7 +127,8 @@ def forced_ranges(rollout: Rollout, pieces: Callable[[Sequence[int]], Sequence[s
     ranges = []
     for is_sampled, run in itertools.groupby(range(len(texts)), key=rollout.is_sampled_T.__getitem__):
         places = list(run)
-        start, end = (max(0, min(at - shift, len(rollout.text))) for at in (ends[places[0]] - len(texts[places[0]]), ends[places[-1]]))
+        edges = (ends[places[0]] - len(texts[places[0]]), ends[places[-1]])
+        start, end = (max(0, min(edge - shift, len(rollout.text))) for edge in edges)
         if not is_sampled and start < end:
             ranges.append([start, end])
     return ranges

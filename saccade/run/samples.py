@@ -1,4 +1,4 @@
-"""What a recipe trains and is measured on, as lines of samples.jsonl: so that its data can be looked at beside its answers."""
+"""What a recipe trains and is measured on, as lines of samples.jsonl, to be looked at beside the answers."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def shown_samples(task: Task, *, most: int = MOST) -> Sequence[Sample]:
 def sample_lines(recipe: Recipe, policy: Policy, details: Details) -> Iterator[tuple[dict[str, Any], Sequence[Picture]]]:
     """Each line with the pictures that it shows: stages in order, then evaluations, then what all sets hold.
 
-    A sample that the model's processor refuses, or whose picture is gone, has no `tokens`: it may never be drawn, and stops the run
-    if it is.
+    A sample that the model's processor refuses, or whose picture is gone, has no `tokens`: it may never be drawn, and
+    stops the run if it is.
     """
     sets = {f"stage {stage.name}": (stage.task, stage) for stage in recipe.stages}
     sets |= {evaluation.name: (evaluation.task, None) for evaluation in recipe.evaluations}

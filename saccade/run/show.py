@@ -1,4 +1,4 @@
-"""A recipe as values and as text for a person: idea, stages, rewards, evaluations, and every number with where it comes from."""
+"""A recipe as values and as text for a person: idea, stages, evaluations, and every number with where it comes from."""
 
 from __future__ import annotations
 
@@ -46,17 +46,20 @@ def shown(recipe: Recipe, module: ModuleType) -> str:
     found = described(recipe, module)
     parts = [found["idea"], "", f"model     {found['model']['path']} ({found['model']['dtype']})"]
     for number, stage in enumerate(found["stages"]):
-        parts.append(f"stage {number}   {stage['name']}: {stage['steps']} steps on {stage['samples']} samples of {stage['task']!r}")
+        about = f"{stage['steps']} steps on {stage['samples']} samples of {stage['task']!r}"
+        parts.append(f"stage {number}   {stage['name']}: {about}")
         if stage["kind"] == "RL":
             terms = " + ".join(f"{term['weight']:g} {term['name']}" for term in stage["rewards"])
-            parts.append(f"          reward {terms}; {stage['algorithm']}, {stage['prompts']} prompts x {stage['siblings']} siblings")
+            asked = f"{stage['prompts']} prompts x {stage['siblings']} siblings"
+            parts.append(f"          reward {terms}; {stage['algorithm']}, {asked}")
     for one in found["evaluations"]:
         notes = [note for note, key in (("out of distribution", "is_shifted"), ("selects", "selects")) if one[key]]
         parts.append(f"measures  {one['name']} ({one['samples']} samples{''.join(', ' + n for n in notes)})")
     parts += [f"claims    {claim['text']}  [{claim['source']}]" for claim in found["claims"]]
     parts += ["", f"numbers and their sources ({', '.join(f'{m} {meaning}' for m, meaning in MARKS.items())})"]
     for owner, rows in groupby(found["numbers"], key=lambda row: row["owner"]):
-        parts += [*([f"  {owner}"] if owner else []), *(f"    {row['code']:64}  {row['source']}{_joined(row['note'])}" for row in rows)]
+        parts += [f"  {owner}"] if owner else []
+        parts += [f"    {row['code']:64}  {row['source']}{_joined(row['note'])}" for row in rows]
     parts += ["", "settings (change one with --set PATH=VALUE)"]
     width = max(len(path) for path in found["settings"])
     parts += [f"  {path:{width}}  {value}" for path, value in found["settings"].items()]

@@ -169,6 +169,7 @@ class _Run:
         """What is run and on what; in every leg, as a run that an older version began has none of it."""
         self.folder.write_recipe(described(self.recipe, module))
         if not any(self.folder.samples()):
+            self.live.note("writing down what is trained and measured on")
             self.folder.append_samples(sample_lines(self.recipe, self.policy, self.details))
 
     def open(self) -> None:
