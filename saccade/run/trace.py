@@ -40,8 +40,9 @@ class Trace:
         if part.imitation_M is not None:
             weight_M = weight_M + part.imitation_M
         for one, weight_T in zip(part.experience, _split(weight_M, [o.rollout for o in part.experience]), strict=True):
-            before = self._weight.get(id(one.rollout))
-            self._weight[id(one.rollout)] = weight_T if before is None else before + weight_T
+            key = id(one.rollout)
+            if key in self._logp:
+                self._weight[key] = self._weight.get(key, 0.0) + weight_T
 
     def rows(self, policy: Policy, *, step: int, stage: str) -> list[dict[str, Any]]:
         """One JSON-able row per rollout, its lists as long as `pieces`, with None at tokens that the policy did not sample.
