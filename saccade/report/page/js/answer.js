@@ -51,7 +51,7 @@ function Stretch({ text, piece, spans }) {
 const FORCED = "Not sampled by the policy: forced words, or what a world replied";
 
 // The text from `from` to `to`, cut where a span begins or ends.
-function Spanned({ text, from, to, spans }) {
+export function Spanned({ text, from, to, spans }) {
   const here = spans.filter(([first, last]) => last > from && first < to);
   if (!here.length) return visible(text.slice(from, to));
   const edges = [...new Set([from, to, ...here.flatMap(([first, last]) => [first, last]).filter((edge) => edge > from && edge < to)])].sort((a, b) => a - b);

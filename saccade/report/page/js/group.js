@@ -1,13 +1,14 @@
 // One group: its pictures with what is asked for and what the answers point at, the question, and the siblings side by side.
 
 import { html, useMemo, useState } from "./lib.js";
+import { Spanned } from "./answer.js";
 import { PictureView } from "./picture.js";
-import { Sibling } from "./sibling.js";
+import { Sibling, Tall } from "./sibling.js";
 import { TokenBar, tokenScale, useTraces } from "./tokens.js";
 import { CompareChoice, appearancesOf } from "./compare.js";
 import { GroupBadges } from "./grouprow.js";
 import { bestFirst, groupFacts } from "./group_facts.js";
-import { searchTerms } from "./filters.js";
+import { placesOf, searchTerms } from "./filters.js";
 import { go } from "./route.js";
 import { figure, plural, shown, visible } from "./format.js";
 
@@ -22,6 +23,7 @@ export function GroupView({ store, runs, entry, params, traced, place, many, onW
   const order = params.order === "sampled" ? group.rollouts.map((_, index) => index) : bestFirst(group);
   const marks = useMemo(() => group.rollouts.flatMap((rollout, of) => (rollout.marks ?? []).map((mark) => ({ ...mark, of }))), [group]);
   const terms = useMemo(() => searchTerms(params.q ?? ""), [params.q]);
+  const foundInPrompt = useMemo(() => placesOf(terms, group.prompt).map(([from, to]) => [from, to, "found"]), [terms, group.prompt]);
   const measure = params.show ?? "";
   const traces = useTraces(store, run, group.id, measure !== "" && traced.has(group.id));
   const scale = useMemo(() => (traces && measure ? tokenScale(traces, measure) : null), [traces, measure]);
@@ -60,7 +62,7 @@ export function GroupView({ store, runs, entry, params, traced, place, many, onW
               caption=${asked.length > 1 ? `Picture ${index + 1}` : undefined} />`)}
           ${isOld(run, group) && html`<p class="note">This run was written before marks, sizes and traces were recorded, so none are drawn.</p>`}
           <h4>Prompt</h4>
-          <div class="said text prompt">${visible(group.prompt)}</div>
+          <${Tall} what="prompt"><div class="said text prompt"><${Spanned} text=${group.prompt} from=${0} to=${group.prompt.length} spans=${foundInPrompt} /></div></${Tall}>
           <h4>Target</h4>
           <div class="target"><${Target} value=${group.target} /></div>
         </aside>
@@ -90,7 +92,7 @@ export function GroupView({ store, runs, entry, params, traced, place, many, onW
 export function Target({ value }) {
   const parts = value && typeof value === "object" && !Array.isArray(value) ? Object.entries(value) : [];
   if (!parts.length) return html`<div class="said text">${shown(value)}</div>`;
-  return html`<dl>${parts.map(([name, part]) => html`<dt class="said">${visible(name)}</dt><dd class="said">${typeof part === "number" ? figure(part) : shown(part)}</dd>`)}</dl>`;
+  return html`<dl>${parts.map(([name, part]) => html`<dt class="said">${visible(name)}</dt><dd class="said">${part === "" ? html`<span class="faint">empty</span>` : typeof part === "number" ? figure(part) : shown(part)}</dd>`)}</dl>`;
 }
 
 // Name of a score -> its weight in the reward, where the recipe says so.

@@ -49,7 +49,7 @@ export function groupSpan(entries) {
     if (low !== null) widened(rewards, low, high);
     stages.add(group.stage);
     kinds.add(group.kind);
-    for (const name of Object.keys(group.rollouts[0]?.scores ?? {})) scores.add(name);
+    for (const rollout of group.rollouts) for (const name of Object.keys(rollout.scores ?? {})) scores.add(name);
   }
   return { steps: orZero(steps), rewards: orZero(rewards), stages: [...stages], kinds: [...kinds].sort(), scores: [...scores] };
 }

@@ -35,13 +35,14 @@ function RewardStrip({ group, range: [low, high] }) {
   const rewards = [...groupFacts(group).rewards].sort((a, b) => (b ?? -Number.MAX_VALUE) - (a ?? -Number.MAX_VALUE));
   const shown = rewards.slice(0, 16);
   const words = `rewards ${shown.map((reward) => figure(reward)).join(", ")}${rewards.length > shown.length ? " and more" : ""}`;
+  const wide = Math.min(7, 84 / shown.length); // of a bar and the gap behind it
   const tall = (reward) => 2 + 14 * (high > low ? (reward - low) / (high - low) : 1);
   return html`
-    <svg class="strip" width=${shown.length * 7} height="16" role="img" aria-label=${words}>
+    <svg class="strip" width=${shown.length * wide} height="16" role="img" aria-label=${words}>
       <title>${words}</title>
       ${shown.map((reward, n) => (reward === null
-        ? html`<rect class="none" x=${7 * n + 0.5} y="11.5" width="4" height="4" />`
-        : html`<rect x=${7 * n} y=${16 - tall(reward)} width="5" height=${tall(reward)} rx="1" />`))}
+        ? html`<rect class="none" x=${wide * n + 0.5} y="11.5" width=${wide - 3} height="4" />`
+        : html`<rect x=${wide * n} y=${16 - tall(reward)} width=${wide - 2} height=${tall(reward)} rx="1" />`))}
     </svg>`;
 }
 

@@ -28,17 +28,17 @@ export function MarkLayer({ gold, said, tones, lit, hasLabels = true }) {
     </div>`;
 }
 
-const inPercent = (value) => `${value * 100}%`;
+const ofFrame = (value) => `${value * 100}%`;
 
 // Each shape twice: a halo that stands out from any picture, and the shape.
 function DrawnShape({ shape }) {
   const [x1, y1, x2, y2] = shape.at;
   if (shape.shape === "box") {
-    const box = { x: inPercent(x1), y: inPercent(y1), width: inPercent(Math.max(0, x2 - x1)), height: inPercent(Math.max(0, y2 - y1)), rx: 2 };
+    const box = { x: ofFrame(x1), y: ofFrame(y1), width: ofFrame(Math.max(0, x2 - x1)), height: ofFrame(Math.max(0, y2 - y1)), rx: 2 };
     return html`<rect class="halo" ...${box} /><rect class="ink" ...${box} />`;
   }
   if (shape.shape === "point") {
-    const at = { cx: inPercent(x1), cy: inPercent(y1) };
+    const at = { cx: ofFrame(x1), cy: ofFrame(y1) };
     return html`<circle class="halo" ...${at} r="9" /><circle class="ink" ...${at} r="9" /><circle class="dot" ...${at} r="2.5" />`;
   }
   if (shape.shape === "line") {
@@ -55,9 +55,9 @@ function DrawnShape({ shape }) {
 function MarkPlate({ shape, style, color }) {
   const [x1, y1, x2, y2] = shape.at.map((value) => Math.min(1, Math.max(0, value)));
   const isPoint = shape.shape === "point";
-  const side = (x1 + x2) / 2 > 0.6 ? { right: inPercent(1 - x2) } : { left: inPercent(x1) };
+  const side = (x1 + x2) / 2 > 0.6 ? { right: ofFrame(1 - x2) } : { left: ofFrame(x1) };
   const room = isPoint ? 0.16 : 0.09;
-  const [edge, place] = y1 > room ? ["above", { bottom: inPercent(1 - y1) }] : y2 < 1 - room ? ["below", { top: inPercent(y2) }] : ["within", { top: inPercent(y1) }];
+  const [edge, place] = y1 > room ? ["above", { bottom: ofFrame(1 - y1) }] : y2 < 1 - room ? ["below", { top: ofFrame(y2) }] : ["within", { top: ofFrame(y1) }];
   const words = [shape.verb, shape.label].filter(Boolean).map(visible).join(" ");
   return html`
     <span class="plate ${style} ${edge} ${isPoint ? "at-point" : ""}" style=${{ ...side, ...place, "--tone": `var(${color})` }} title=${words}>

@@ -29,7 +29,7 @@ export function Sibling({ store, run, group, index, weights, most, terms, trace,
       <${ScoreList} scores=${rollout.scores} weights=${weights} />
       ${measure && trace
         ? html`<${TokenView} trace=${trace} measure=${measure} scale=${scale} />`
-        : html`<${Tall} key=${rollout.text.length}>
+        : html`<${Tall} key=${rollout.text.length} what="answer">
             ${rollout.turns?.length
               ? html`<${Transcript} store=${store} run=${run} group=${group} rollout=${rollout} />`
               : html`<${Answer} text=${rollout.text} forced=${rollout.forced} spans=${spans} />`}
@@ -69,14 +69,14 @@ export function ScoreList({ scores, weights = new Map() }) {
     </dl>`;
 }
 
-// What is tall is cut short, with a button for the rest.
-function Tall({ children }) {
+// What is tall is cut short, with a button for the rest, which is called `what`.
+export function Tall({ what, children }) {
   const [isWhole, setIsWhole] = useState(false);
   const [isCut, setIsCut] = useState(false);
   const measured = (element) => { if (element && !isWhole && !isCut && element.scrollHeight > element.clientHeight + 24) setIsCut(true); };
   return html`
     <div class="tall ${isWhole ? "" : "is-held"} ${isCut && !isWhole ? "is-cut-short" : ""}" ref=${measured}>${children}</div>
-    ${isCut && html`<button class="quiet small" onClick=${() => setIsWhole(!isWhole)} aria-expanded=${isWhole}>${isWhole ? "Show less" : "Show the whole answer"}</button>`}`;
+    ${isCut && html`<button class="quiet small" onClick=${() => setIsWhole(!isWhole)} aria-expanded=${isWhole}>${isWhole ? "Show less" : `Show the whole ${what}`}</button>`}`;
 }
 
 // An episode of several turns, each with the pictures that were shown in it.
