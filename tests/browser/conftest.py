@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,14 @@ def browser() -> Iterator[Any]:
         launched = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield launched
         launched.close()
+
+
+def eventually(check: Callable[[], object], *, seconds: float = 20.0) -> None:
+    """Waits until `check` is true. (Playwright's wait_for_function needs eval, which the page's policy forbids.)"""
+    until = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < until, "it did not become so in time"
+        time.sleep(0.05)
 
 
 class Faults(list):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from saccade.report.write import write_page
+from tests.browser.conftest import eventually
 from tests.browser.hostile import MARKUP, hostile
 
 TRAP = "window.__hits = []; window.__hit = (what) => { window.__hits.push(String(what)); };"
@@ -68,7 +69,7 @@ def press_everything(page: Any, *, most: int = 80) -> None:
 
 def test_the_trap_works(trapped):
     trapped.set_content(f"<p>{MARKUP[3]}</p>")
-    trapped.wait_for_function("window.__hits.length > 0")
+    eventually(lambda: trapped.evaluate("window.__hits.length > 0"))
     assert trapped.evaluate("window.__hits") == ["image"]
 
 

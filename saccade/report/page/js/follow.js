@@ -2,7 +2,7 @@
 
 const EVERY = 2000; // milliseconds between questions while the run trains
 const CALM = 10000; // and where it does not, or nobody looks
-const LONGEST = 30000; // between tries while there is no answer
+const LONGEST = 8000; // between tries while there is no answer
 
 export async function liveStore() {
   const listeners = new Set();
