@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ AXE = """() => {
   const levels = [...document.querySelectorAll("main h2, main h3, main h4")].map((one) => Number(one.tagName[1]));
   const jumps = levels.filter((level, n) => n && level > levels[n - 1] + 1);
   const unnamed = [...document.querySelectorAll("main button, main input, main select, main [role=img]")]
-    .filter((one) => !(one.ariaLabel || one.innerText.trim() || one.closest("label")));
+    .filter((one) => !(one.ariaLabel || one.textContent.trim() || one.closest("label")));
   return [jumps.length, unnamed.map((one) => one.outerHTML)];
 }"""
 
@@ -185,3 +186,26 @@ def test_an_old_run_and_one_with_hostile_names(show: Callable[..., Any], tmp_pat
     assert "⟦U+202E⟧abc" in page.locator(".warnings").inner_text() and "<img" in page.locator(".set-cards").inner_text()
     assert "50.0" in set_card(page, "__proto__")
     assert page.evaluate("window.caught") is None
+
+
+def test_curves_grow_while_somebody_looks(look: Callable[..., Any], tmp_path: Path) -> None:
+    from saccade.report.serve import serving
+
+    writer = runs.RunWriter(tmp_path / "growing")
+    writer.begin()
+    for step in (1, 2):
+        writer.rl_step(step)
+    with serving(writer.path) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page = look(f"{server.address}#/overview?find=reward")
+        spread = chart(page, "Reward")
+        spread.get_by_role("button", name="table").click()
+        expect(spread.locator("tbody tr")).to_have_count(2)
+        writer.rl_step(3)
+        expect(spread.locator("tbody tr")).to_have_count(3, timeout=15_000)  # the table stays open and grows
+        assert "3 of 18" in re.sub(r"\s+", " ", page.locator(".facts").inner_text())
+        assert page.get_by_label("Find a metric").input_value() == "reward"
+        spread.get_by_role("button", name="table").click()
+        writer.rl_step(4)
+        expect(spread.get_by_role("img")).to_have_attribute("aria-label", re.compile(r"at step 4\b"), timeout=15_000)
+        server.shutdown()

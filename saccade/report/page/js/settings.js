@@ -60,5 +60,6 @@ function differing(maps) {
   const paths = [...new Set(maps.flatMap((map) => [...map.keys()]))];
   const isKnown = (path) => !/^(command|machine): /.test(path) || maps.every((map) => map.has(path));
   const isAlike = (path) => new Set(maps.map((map) => JSON.stringify(map.get(path)))).size === 1;
-  return paths.filter((path) => !["name", "about"].includes(path) && isKnown(path) && !isAlike(path)).map((path) => ({ path, values: maps.map((map) => map.get(path)) }));
+  const found = paths.filter((path) => !["name", "about"].includes(path) && isKnown(path) && !isAlike(path));
+  return found.map((path) => ({ path, values: maps.map((map) => map.get(path)) }));
 }
