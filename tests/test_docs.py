@@ -6,22 +6,28 @@ import doctest
 import importlib
 import json
 import re
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
 
 import saccade.algo.named as algorithms
-from saccade import catalog
+from saccade import catalog, cli, commands
 from saccade.algo.algorithm import Refill
 from saccade.algo.corrections import TruncatedRatio
 from saccade.algo.imitation import Imitation
 from saccade.algo.named import ALGORITHMS, grpo
 from saccade.algo.replay import SelectiveReplay
-from saccade.algo.rethinking import ForcedRethinking
+from saccade.algo.rethinking import Begun, ForcedRethinking
+from saccade.core.marks import Line, Mark, Mask
+from saccade.core.picture import Box, Frame, Point
 from saccade.core.reward import reward, weighted
 from saccade.core.rollout import Rollout, Score
+from saccade.core.sample import Message
+from saccade.recipes import reason_rft
+from saccade.run.check import check
 from saccade.run.folder import RunFolder
 from saccade.run.train import train
 from saccade.run.watches import WATCHES
@@ -49,7 +55,42 @@ def accuracy(rollout: Rollout) -> Score:
     return Score(float(sum(rollout.token_T) % 2 == 0), route="parity")
 
 
-def test_every_metric_is_documented_and_every_documented_metric_is_written(tmp_path):
+@reward
+async def vouched(rollout: Rollout, ask) -> Score:
+    """What the policy itself says of an answer; no part of what is learned from."""
+    return Score(0.0, await ask((Message("user", (f"Is it {rollout.text}",)),), max_tokens=1))
+
+
+class Doubted(ForcedRethinking):
+    """Goes on with the first answer of each group, whatever it is worth, and keeps what comes."""
+
+    def begun(self, groups, *, limit, write, pieces, random):
+        def followed(rollout: Rollout) -> Rollout:
+            n, forced = 2, write(" Wait, I see")
+            return replace(
+                rollout,
+                token_T=rollout.token_T[:n] + forced,
+                logp_T=rollout.logp_T[:n] + (0.0,) * len(forced),
+                is_sampled_T=rollout.is_sampled_T[:n] + (False,) * len(forced),
+            )
+
+        return [Begun(group=g, sibling=0, rollout=followed(group.rollouts[0])) for g, group in enumerate(groups)]
+
+    def accepted(self, groups, begun, after):
+        return [replace(group, rollouts=(new, *group.rollouts[1:])) for group, new in zip(groups, after, strict=True)]
+
+
+SHAPES = (
+    Box(0, 0, 9, 9, Frame.MODEL),
+    Point(0.5, 0.5, Frame.UNIT),
+    Line((Point(0, 0, Frame.UNIT), Point(1, 1, Frame.UNIT))),
+    Mask((1, 2), (1, 1)),
+)
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory) -> Path:
+    """The folder of a run that does all that a run can do."""
     recipe = micro("stages.0.steps=1", "stages.1.steps=6")
     sft, rl = recipe.stages
     val, *others = recipe.evaluations
@@ -58,17 +99,82 @@ def test_every_metric_is_documented_and_every_documented_metric_is_written(tmp_p
         grpo(beta=0.1), refill=Refill(rounds=1), replay=SelectiveReplay(), correct_own_sampler=True, correction=TruncatedRatio(),
         imitation=Imitation(chosen=lambda one: one.size > 0),
     )
+    rl = replace(
+        rl,
+        algorithm=everything,
+        rewards=weighted((accuracy, 1.0), (vouched, 0.0)),
+        siblings=4,
+        revise=Doubted(tokens=4, shortest=1),
+        task=replace(rl.task, left_out=("count/9",)),
+    )
     recipe = replace(
         recipe,
-        stages=(sft, replace(rl, algorithm=everything, rewards=weighted((accuracy, 1.0)), siblings=4, revise=ForcedRethinking(tokens=4, shortest=1))),
-        evaluations=(replace(val, blanks=True, triggers=("I see",)), *others),
+        stages=(sft, rl),
+        evaluations=(replace(val, score=accuracy, shares=(vouched,), blanks=True, triggers=("I see",)), *others),
+        choose=None,
+        marks=lambda rollout: [Mark(shape=shape, label="it", verb="say") for shape in SHAPES],
+        gold_marks=lambda sample: [Mark(shape=shape) for shape in SHAPES],
     )
-    with RunFolder.start(tmp_path / "run") as folder:
-        train(recipe, folder)
-    written = {key for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines() for key in json.loads(line)}
+    path = tmp_path_factory.mktemp("everything") / "run"
+    request = commands._request(cli._parser().parse_args(["train", "reason_rft"]))
+    with RunFolder.start(path) as folder:
+        folder.write_command({**request, "trace": 1, "track": [], "track_as": "", "spec": asdict(recipe.model)})
+        train(recipe, folder, module=reason_rft)
+        folder.write_check(check(recipe, rows=2).as_dict())
+    return path
+
+
+def test_every_metric_is_documented_and_every_documented_metric_is_written(everything):
+    written = {key for line in (everything / "metrics.jsonl").read_text().splitlines() for key in json.loads(line)}
     keys = documented()
     assert [key for key in sorted(written) if not any(pattern(k).fullmatch(key) for k in keys)] == []
     assert [key for key in keys if not any(pattern(key).fullmatch(w) for w in written)] == []
+
+
+WHOLE = ("target",)  # whatever the data hold
+FORMS = {  # sections of the page that several files refer to, and how their objects are told
+    "A mark": lambda value: "picture" in value and {"box", "point", "line", "mask"} & value.keys(),
+    "A measured set": lambda value: {"greedy", "sampled"} <= value.keys(),
+}
+
+
+def keys_in(value: object, section: str, path: str = "") -> Iterator[tuple[str, str]]:
+    """(section of the page, key) of everything in a JSON value."""
+    if isinstance(value, dict) and path.rpartition(".")[2] not in WHOLE:
+        form = next((name for name, holds in FORMS.items() if section != name and holds(value)), None)
+        if form is not None:
+            yield section, path.removesuffix("[]")
+        for key, item in value.items():
+            yield from keys_in(item, form or section, f"{path}.{key}" if path and form is None else key)
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        for item in value:
+            yield from keys_in(item, section, f"{path}[]")
+    elif path:
+        yield section, path
+
+
+def test_every_key_of_a_run_folder_is_documented_and_every_documented_key_is_written(everything):
+    page = (ROOT / "docs/run-folder.md").read_text()
+    told = {}
+    for section in re.split(r"^## ", page, flags=re.MULTILINE)[1:]:
+        rows = re.findall(r"^\| `([^`]+)` \|(.*)", section, re.MULTILINE)
+        told[section.splitlines()[0].strip("`")] = [key for key, about in rows if "reserved" not in about]
+        assert len(rows) == len(dict(rows))
+    files = {path.name: path for path in everything.glob("*.json*") if path.name != "metrics.jsonl"}
+    assert files.keys() == {name for name in told if ".json" in name}
+    written: dict[str, set[str]] = {name: set() for name in told if told[name]}
+    for name, path in files.items():
+        for line in path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]:
+            for section, key in keys_in(json.loads(line), name):
+                written[section].add(key)
+    for name, keys in written.items():
+        patterns = {key: re.compile(re.sub(r"<\w+>", ".+", re.escape(key))) for key in told[name]}
+        keys -= {key for key in keys if any(one.startswith(f"{key}[]") for one in told[name])}  # a list that is empty
+        assert [key for key in sorted(keys) if not any(p.fullmatch(key) for p in patterns.values())] == [], name
+        assert [key for key, p in patterns.items() if not any(map(p.fullmatch, keys))] == [], name
+    shown = {sha for name in ("samples", "evaluations", "rollouts") for row in getattr(RunFolder(everything), name)() for sha in row.get("pictures", ())}
+    kept = {path.stem for folder in ("pictures", "previews") for path in (everything / folder).iterdir()}
+    assert shown == kept
 
 
 def test_every_algorithm_has_a_row_in_order():
