@@ -1,41 +1,48 @@
 // Single samples at two moments: chosen by what became of them or sorted by score; one of them is read beside the list.
 
 import { html, useMemo, useState } from "./lib.js";
+import { Browse, LayoutChoice, useOpened } from "./browse.js";
 import { CaseView } from "./case_view.js";
+import { KindChip } from "./answers_card.js";
 import { PictureView } from "./picture.js";
-import { VirtualList } from "./virtual.js";
 import { fateOf } from "./pair_card.js";
-import { meanOf } from "./stats.js";
-import { answerOf, scoreOfLine } from "./measured.js";
-import { useNarrow } from "./near.js";
-import { useKeys } from "./keys.js";
+import { answerOf, sampledMean, scoreOfLine, shortened } from "./measured.js";
 import { figure, visible } from "./format.js";
 
-const CASE_HEIGHT = 76; // px, as in 2-evaluation.css
-const MARK_OF = { won: "▲", lost: "▼", right: "✓", wrong: "✗" };
+const CASE_HEIGHT = 84; // px, as in 2-evaluation.css
+const MARK_OF = new Map([["won", "▲"], ["lost", "▼"], ["right", "✓"], ["wrong", "✗"]]);
 const CHOICES = [
-  ["lost", "right before, wrong after"],
-  ["won", "wrong before, right after"],
-  ["wrong", "wrong at both"],
-  ["right", "right at both"],
-  ["worst", "all, worst after first"],
-  ["best", "all, best after first"],
-  ["apart", "all, greedy and sampled apart first"],
+  ["lost", "right, then wrong"],
+  ["won", "wrong, then right"],
+  ["wrong", "wrong both times"],
+  ["right", "right both times"],
+  ["worst", "all, worst first"],
+  ["best", "all, best first"],
+  ["fell", "all, fallen most first"],
+  ["rose", "all, risen most first"],
+  ["sampled", "all, worst when sampled first"],
+  ["apart", "all, greedy and sampled most apart first"],
 ];
+// What samples are sorted by, the least first. What has no sampled answers comes last.
+const ORDER_OF = new Map([
+  ["worst", ({ b }) => scoreOfLine(b)],
+  ["best", ({ b }) => -scoreOfLine(b)],
+  ["fell", ({ a, b }) => scoreOfLine(b) - scoreOfLine(a)],
+  ["rose", ({ a, b }) => scoreOfLine(a) - scoreOfLine(b)],
+  ["sampled", ({ b }) => sampledMean(b) ?? 2],
+  ["apart", ({ b }) => -Math.abs(scoreOfLine(b) - (sampledMean(b) ?? scoreOfLine(b)))],
+]);
+const keyOfCase = ({ id }) => id;
 
-export function Cases({ store, runs, a, b, pairs, names, threshold, params, onChange, set }) {
-  const isNarrow = useNarrow();
+export function Cases({ store, runs, set, a, b, pairs, names, colors, threshold, params, onChange }) {
   const [words, setWords] = useState("");
-  const which = CHOICES.some(([key]) => key === params.which) ? params.which : pairs.some((pair) => fateOf(pair, threshold) === "lost") ? "lost" : "worst";
+  const which = CHOICES.some(([key]) => key === params.which) ? params.which : usualCases(pairs, threshold);
   const listed = useMemo(() => chosenCases(pairs, { which, threshold, kind: params.kind, words }), [pairs, which, threshold, params.kind, words]);
-  const open = listed.find(({ id }) => id === params.case) ?? (isNarrow ? null : listed[0]);
-  const place = listed.indexOf(open);
-  const walk = (by) => {
-    const next = listed[Math.min(listed.length - 1, Math.max(0, place + by))];
-    if (next) onChange({ which, case: next.id });
-  };
-  useKeys({ j: () => walk(1), k: () => walk(-1), "/": () => document.getElementById("case-search")?.focus() });
-  const reading = open && html`<${CaseView} key=${open.id} store=${store} runs=${runs} a=${a} b=${b} pair=${open} names=${names} />`;
+  const isGallery = params.layout === "gallery";
+  const onOpen = (pair) => onChange({ which, case: pair.id });
+  const opened = useOpened({ items: listed, all: pairs, keyOf: keyOfCase, wanted: params.case, isGallery, searchId: "case-search", onOpen });
+  const { open } = opened;
+  const part = { store, run: runs[b.run], threshold, onOpen };
   return html`
     <section class="card cases" id="cases" aria-labelledby="cases-title">
       <div class="row cases-head">
@@ -44,43 +51,61 @@ export function Cases({ store, runs, a, b, pairs, names, threshold, params, onCh
           <select value=${which} onChange=${(event) => onChange({ which: event.target.value, case: undefined })}>
             ${CHOICES.map(([key, name]) => html`<option value=${key}>${name}</option>`)}
           </select></label>
-        <input id="case-search" type="search" placeholder="Search  /" aria-label="Search in prompts, targets and answers" value=${words} onInput=${(event) => setWords(event.target.value)} />
-        ${params.kind && html`<button onClick=${() => onChange({ kind: undefined })}>kind <span class="said">${visible(params.kind)}</span> ✕</button>`}
+        <input id="case-search" type="search" placeholder="Search  /" aria-label="Search in prompts, targets and answers" value=${words}
+          onInput=${(event) => setWords(event.target.value)} />
+        <${LayoutChoice} params=${params} onChange=${(changes) => onChange({ ...changes, case: undefined })} />
+        <${KindChip} params=${params} onChange=${onChange} />
         <span class="note" role="status">${figure(listed.length)} of ${figure(pairs.length)}</span>
       </div>
-      ${listed.length === 0
-        ? html`<p class="empty">No such sample in ${visible(set)}.</p>`
-        : html`
-          <div class="case-body ${isNarrow ? "is-narrow" : ""}">
-            ${(!isNarrow || !open) && html`
-              <div class="case-list">
-                <${VirtualList} items=${listed} height=${CASE_HEIGHT} keyOf=${({ id }) => id} shownKey=${open?.id} label="Cases"
-                  row=${(pair) => html`<${CaseRow} store=${store} run=${runs[b.run]} pair=${pair} threshold=${threshold} isOpen=${pair === open} onOpen=${() => onChange({ which, case: pair.id })} />`} />
-              </div>`}
-            ${open && html`
-              <div class="case-reading">
-                ${isNarrow && html`<button onClick=${() => onChange({ case: undefined })}>‹ All cases</button>`}
-                ${reading}
-              </div>`}
-          </div>`}
+      <${Browse} id="cases" items=${listed} keyOf=${keyOfCase} height=${CASE_HEIGHT} opened=${opened} isGallery=${isGallery} label="Cases"
+        row=${(pair, isOpen) => html`<${CaseRow} pair=${pair} isOpen=${isOpen} ...${part} />`}
+        tile=${(pair) => html`<${CaseTile} key=${pair.id} pair=${pair} ...${part} />`}
+        empty=${words.trim() ? "No such sample has these words." : html`No such sample in <span class="said">${visible(set)}</span>.`}
+        onClose=${() => onChange({ case: undefined })}
+        reading=${open && html`<${CaseView} key=${open.id} store=${store} runs=${runs} a=${a} b=${b} pair=${open} names=${names} colors=${colors} />`} />
     </section>`;
 }
 
+// What is shown unless something is chosen: what was lost, if anything was.
+function usualCases(pairs, threshold) {
+  return pairs.some((pair) => fateOf(pair, threshold) === "lost") ? "lost" : "worst";
+}
+
 function CaseRow({ store, run, pair, threshold, isOpen, onOpen }) {
-  const { a, b } = pair;
-  const fate = fateOf(pair, threshold);
   return html`
-    <button class="case-row" aria-current=${isOpen ? "true" : undefined} onClick=${onOpen}>
-      ${b.pictures?.length
-        ? html`<${PictureView} store=${store} run=${run} sha=${b.pictures[0]} size="thumb" alt="" gold=${b.gold} marks=${b.marks} index=${0} />`
-        : html`<span class="thumb no-picture" aria-hidden="true">Aa</span>`}
+    <button class="case-row" aria-current=${isOpen ? "true" : undefined} onClick=${() => onOpen(pair)}>
+      <${CaseThumb} store=${store} run=${run} line=${pair.b} />
       <span class="case-row-text">
-        <span class="case-row-head"><b class="fate-mark ${fate}" title=${CHOICES.find(([key]) => key === fate)[1]}>${MARK_OF[fate]}</b>
-          <span class="said">${visible(pair.id)}</span><span class="case-scores">${figure(a.score)} → <b>${figure(b.score)}</b></span></span>
-        <span class="case-row-answer said">${visible(answerOf(b))}</span>
+        <span class="case-row-head"><${Fate} pair=${pair} threshold=${threshold} /><span class="said">${visible(pair.id)}</span></span>
+        <${CaseScores} pair=${pair} />
+        <span class="case-row-answer said">${visible(shortened(answerOf(pair.b)))}</span>
       </span>
     </button>`;
 }
+
+function CaseTile({ store, run, pair, threshold, onOpen }) {
+  return html`
+    <button class="tile" onClick=${() => onOpen(pair)}>
+      <${CaseThumb} store=${store} run=${run} line=${pair.b} />
+      <span class="case-row-head"><${Fate} pair=${pair} threshold=${threshold} /><${CaseScores} pair=${pair} /></span>
+      <span class="case-row-answer said">${visible(pair.id)}</span>
+    </button>`;
+}
+
+function CaseThumb({ store, run, line }) {
+  if (!line.pictures?.length) return html`<span class="thumb no-picture" aria-hidden="true">Aa</span>`;
+  return html`<${PictureView} key=${line.pictures[0]} store=${store} run=${run} sha=${line.pictures[0]} size="thumb" alt="" gold=${line.gold} marks=${line.marks} index=${0} />`;
+}
+
+function Fate({ pair, threshold }) {
+  const fate = fateOf(pair, threshold);
+  const said = CHOICES.find(([key]) => key === fate)[1];
+  return html`<b class="fate-mark ${fate}" title=${said}><span aria-hidden="true">${MARK_OF.get(fate)}</span><span class="unseen">${said}:</span></b>`;
+}
+
+const CaseScores = ({ pair: { a, b } }) => html`<span class="case-scores">${scoreText(a)} → <b>${scoreText(b)}</b></span>`;
+
+const scoreText = ({ score }) => (typeof score === "number" ? figure(score) : "unscored");
 
 function chosenCases(pairs, { which, threshold, kind, words }) {
   const terms = words.toLowerCase().split(/\s+/).filter(Boolean);
@@ -88,16 +113,7 @@ function chosenCases(pairs, { which, threshold, kind, words }) {
     const text = `${id} ${b.prompt} ${JSON.stringify(b.target)} ${a.text} ${b.text}`.toLowerCase();
     return terms.every((term) => text.includes(term));
   };
-  const found = pairs.filter((pair) => (!kind || pair.b.kind === kind) && (!(which in MARK_OF) || fateOf(pair, threshold) === which) && (!terms.length || has(pair)));
-  if (which === "worst") return byScore(found, ({ b }) => scoreOfLine(b));
-  if (which === "best") return byScore(found, ({ b }) => -scoreOfLine(b));
-  if (which === "apart") return byScore(found, ({ b }) => -Math.abs(scoreOfLine(b) - sampledMean(b)));
-  return found;
+  const found = pairs.filter((pair) => (!kind || pair.b.kind === kind) && (!MARK_OF.has(which) || fateOf(pair, threshold) === which) && (!terms.length || has(pair)));
+  const numberOf = ORDER_OF.get(which);
+  return numberOf ? found.map((pair) => [numberOf(pair), pair]).sort((x, y) => x[0] - y[0]).map(([, pair]) => pair) : found;
 }
-
-// Sorted by a number, and among equals as they were.
-function byScore(pairs, numberOf) {
-  return pairs.map((pair) => [numberOf(pair), pair]).sort((x, y) => x[0] - y[0]).map(([, pair]) => pair);
-}
-
-const sampledMean = (line) => (line.sampled?.length ? meanOf(line.sampled.map((score) => score ?? 0)) : scoreOfLine(line));

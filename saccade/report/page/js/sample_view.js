@@ -1,20 +1,22 @@
 // One sample of the data: its pictures with the target drawn, the prompt, the target, a worked answer, and its tokens.
 
-import { html } from "./lib.js";
+import { html, useMemo } from "./lib.js";
 import { Answer } from "./answer.js";
 import { PictureView } from "./picture.js";
 import { Target } from "./group.js";
 import { address } from "./route.js";
-import { figure, visible } from "./format.js";
+import { figure, plural, visible } from "./format.js";
 
 export function SampleView({ store, run, line }) {
   const many = line.pictures?.length ?? 0;
-  const asked = run.groups.some(({ sample }) => sample === line.sample);
+  const isAsked = useMemo(() => run.groups.some(({ sample }) => sample === line.sample), [line.sample, run.groups.length]);
+  const isTraining = String(line.set).startsWith("stage ");
   return html`
     <article class="case">
       <header class="case-head"><h3 class="said">${visible(line.sample)}</h3>
-        <span class="tag said">${visible(line.set)}</span><span class="tag said">${visible(line.kind)}</span>
-        ${asked && html`<a class="note" href=${address("rollouts", { sample: line.sample })}>its rollouts</a>`}</header>
+        <span class="tag said">${visible(line.set)}</span><span class="tag said">${visible(line.kind ?? "")}</span>
+        ${isAsked && isTraining && html`<a class="note" href=${address("rollouts", { sample: line.sample })}>its rollouts</a>`}
+        ${!isTraining && html`<a class="note" href=${address("evaluation", { set: line.set, which: "worst", case: line.sample })}>its answers</a>`}</header>
       <div class="sample-parts">
         <div class="case-question">
           ${(line.pictures ?? []).map((sha, place) => html`
@@ -24,11 +26,11 @@ export function SampleView({ store, run, line }) {
         </div>
         <div class="case-side">
           <h4>Prompt</h4>
-          <div class="said text prompt">${visible(line.prompt)}</div>
+          <div class="said text prompt">${visible(line.prompt ?? "")}</div>
           <h4>Target</h4>
-          <div class="target"><${Target} value=${line.target} /></div>
+          <div class="target"><${Target} value=${line.target ?? "none"} /></div>
           ${line.solution && html`<h4>Worked answer</h4><${Answer} text=${line.solution} />`}
-          ${line.tokens && html`<p class="note">${figure(line.tokens.prompt)} prompt tokens, ${figure(line.tokens.pictures)} of them of pictures.</p>`}
+          ${line.tokens && html`<p class="note">${plural(line.tokens.prompt, "prompt token")}, ${figure(line.tokens.pictures)} of them from ${many === 1 ? "the picture" : "pictures"}.</p>`}
         </div>
       </div>
     </article>`;

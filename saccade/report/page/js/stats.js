@@ -3,6 +3,7 @@
 import { wilson } from "./held_out.js";
 
 const BOUND = 1.959964; // of a two-sided 95 % interval
+export const FEW_SAMPLES = 20; // with fewer, the normal interval of a mean of partial scores is too narrow
 
 // Exact two-sided McNemar test: how likely so uneven a split of the samples that changed is if either way is as likely.
 export function mcnemar(lost, won) {
@@ -20,30 +21,34 @@ export function mcnemar(lost, won) {
   return Math.min(1, 2 * tail);
 }
 
-// {mean, low, high} of scores from 0 to 1: Wilson's interval where each is 0 or 1, else the normal one. null where there are none.
+// {mean, low, high} of scores from 0 to 1; null where there are none. Wilson's interval where each is 0 or 1, and as a cautious stand-in
+// where they are few or all the same; else the normal one.
 export function meanEstimate(scores) {
   if (!scores.length) return null;
   const mean = meanOf(scores);
-  if (areBits(scores)) return { mean, ...wilson(mean, scores.length) };
-  const half = BOUND * standardError(scores, mean);
-  return { mean, low: Math.max(0, mean - half), high: Math.min(1, mean + half) };
+  const error = standardError(scores, mean);
+  if (areBits(scores) || scores.length < FEW_SAMPLES || error === 0) return { mean, ...wilson(Math.min(1, Math.max(0, mean)), scores.length) };
+  return { mean, low: Math.max(0, mean - BOUND * error), high: Math.min(1, mean + BOUND * error) };
 }
 
-// {mean, low, high, method} of the differences after - before of the same samples.
+// {mean, low, high, method} of the differences after - before of the same samples; null where there are none.
+// Agresti and Min (2005) for scores of 0 and 1: a Wald interval after half a sample is added to each of the four outcomes, so that "nothing
+// changed" is not certainty. Partial scores take the same formula with squares for counts where they are few, else the normal interval.
 export function pairedDifference(before, after) {
   if (!before.length) return null;
   const differences = after.map((value, n) => value - before[n]);
-  if (areBits(before) && areBits(after)) {
-    // Agresti and Min (2005): half a sample more in each of the four outcomes, so that "nothing changed" is not certainty.
-    const n = differences.length + 2;
-    const gain = differences.reduce((sum, one) => sum + one, 0);
-    const changed = differences.reduce((sum, one) => sum + Math.abs(one), 0) + 1;
-    const half = (BOUND * Math.sqrt(changed - gain ** 2 / n)) / n;
-    return { mean: meanOf(differences), low: Math.max(-1, gain / n - half), high: Math.min(1, gain / n + half), method: "Agresti and Min" };
-  }
   const mean = meanOf(differences);
-  const half = BOUND * standardError(differences, mean);
-  return { mean, low: Math.max(-1, mean - half), high: Math.min(1, mean + half), method: "normal, over samples" };
+  const error = standardError(differences, mean);
+  const isBits = areBits(before) && areBits(after);
+  if (!isBits && differences.length >= FEW_SAMPLES && error > 0) {
+    return { mean, low: Math.max(-1, mean - BOUND * error), high: Math.min(1, mean + BOUND * error), method: "normal" };
+  }
+  const n = differences.length + 2;
+  const gain = differences.reduce((sum, one) => sum + one, 0);
+  const squares = differences.reduce((sum, one) => sum + one * one, 0) + 1;
+  const half = (BOUND * Math.sqrt(squares - gain ** 2 / n)) / n;
+  const method = isBits ? "Agresti and Min" : "Agresti and Min, for partial scores";
+  return { mean, low: Math.max(-1, gain / n - half), high: Math.min(1, gain / n + half), method };
 }
 
 export function meanOf(values) {
