@@ -43,7 +43,9 @@ function Stretch({ text, piece, spans }) {
   if (piece.fence === null) return html`<div class="said text">${words}</div>`;
   return html`
     <div class="part-code">
-      <div class="part-name"><span class="said">${visible(piece.fence || "code")}</span>${!piece.isClosed && html`<span class="part-fault">fence never closed</span>`}</div>
+      <div class="part-name">
+        <span class="said">${visible(piece.fence || "code")}</span>${!piece.isClosed && html`<span class="part-fault">fence never closed</span>`}
+      </div>
       <pre class="said">${words}</pre>
     </div>`;
 }
@@ -54,7 +56,8 @@ const FORCED = "Not sampled by the policy: forced words, or what a world replied
 export function Spanned({ text, from, to, spans }) {
   const here = spans.filter(([first, last]) => last > from && first < to);
   if (!here.length) return visible(text.slice(from, to));
-  const edges = [...new Set([from, to, ...here.flatMap(([first, last]) => [first, last]).filter((edge) => edge > from && edge < to)])].sort((a, b) => a - b);
+  const inner = here.flatMap(([first, last]) => [first, last]).filter((edge) => edge > from && edge < to);
+  const edges = [...new Set([from, to, ...inner])].sort((a, b) => a - b);
   return edges.slice(1).map((end, n) => {
     const kinds = here.filter(([first, last]) => first < end && last > edges[n]).map(([, , kind]) => kind);
     let piece = visible(text.slice(edges[n], end));

@@ -15,14 +15,17 @@ export function FilterBar({ runs, params, span }) {
     <div class="filterbar">
       <${SearchField} value=${params.q ?? ""} onChange=${(q) => set({ q })} />
       <div class="filterbar-row">
-        <select aria-label="Order" value=${params.sort ?? "latest"} onChange=${(event) => set({ sort: event.target.value === "latest" ? undefined : event.target.value })}>
+        <select aria-label="Order" value=${params.sort ?? "latest"}
+          onChange=${(event) => set({ sort: event.target.value === "latest" ? undefined : event.target.value })}>
           ${SORTS.map(([key, name]) => html`<option value=${key}>${name}</option>`)}
         </select>
-        <button aria-expanded=${isOpen} aria-controls="group-filters" onClick=${() => setIsOpen(!isOpen)}>Filters${inPanel > 0 ? ` (${inPanel})` : ""}</button>
+        <button aria-expanded=${isOpen} aria-controls="group-filters"
+          onClick=${() => setIsOpen(!isOpen)}>Filters${inPanel > 0 ? ` (${inPanel})` : ""}</button>
         ${n > 0 && html`<button class="quiet" onClick=${reset}>Reset</button>`}
       </div>
       ${params.sample && html`
-        <p class="note">Only sample <b class="said">${visible(params.sample)}</b> <button class="quiet small" onClick=${() => set({ sample: undefined })}>all samples</button></p>`}
+        <p class="note">Only sample <b class="said">${visible(params.sample)}</b> <button class="quiet small"
+          onClick=${() => set({ sample: undefined })}>all samples</button></p>`}
       ${isOpen && html`<${FilterPanel} runs=${runs} params=${params} span=${span} onSet=${set} />`}
     </div>`;
 }
@@ -46,7 +49,8 @@ function SearchField({ value, onChange }) {
     }
   };
   return html`
-    <input id="group-search" type="search" value=${text} onInput=${(event) => setText(event.target.value)} onKeyDown=${keyed} placeholder="Search prompts and answers  /"
+    <input id="group-search" type="search" value=${text} onInput=${(event) => setText(event.target.value)} onKeyDown=${keyed}
+      placeholder="Search prompts and answers  /"
       aria-label="Search prompts and answers" title='All words must occur; "quoted" is found exactly as written' spellcheck=${false} />`;
 }
 
@@ -60,7 +64,8 @@ function FilterPanel({ runs, params, span, onSet }) {
       </select>
     </label>`;
   const field = (key, label, shown) => html`
-    <input type="number" step="any" inputmode="decimal" aria-label=${label} placeholder=${shown} value=${params[key] ?? ""} onInput=${(event) => onSet({ [key]: event.target.value })} />`;
+    <input type="number" step="any" inputmode="decimal" aria-label=${label} placeholder=${shown} value=${params[key] ?? ""}
+      onInput=${(event) => onSet({ [key]: event.target.value })} />`;
   const toggled = (name) => onSet({ is: (is.includes(name) ? is.filter((one) => one !== name) : [...is, name]).join(",") });
   const [first, last] = span.steps;
   const [low, high] = span.rewards;
@@ -69,19 +74,26 @@ function FilterPanel({ runs, params, span, onSet }) {
       ${runs.length > 1 && choice("run", "Run", runs.map((run, n) => [String(n), `${"AB"[n]}: ${run.name}`]), "both")}
       ${span.stages.length > 1 && choice("stage", "Stage", span.stages.map((stage) => [stage, stage]))}
       ${span.kinds.length > 1 && choice("kind", "Kind", span.kinds.map((kind) => [kind, kind]))}
-      <fieldset><legend>Steps</legend>${field("from", "From step", figure(first))}<span>to</span>${field("to", "To step", figure(last))}</fieldset>
-      <fieldset title="mean reward of the siblings"><legend>Reward</legend>${field("least", "Least mean reward", figure(low))}<span>to</span>${field("most", "Highest mean reward", figure(high))}</fieldset>
+      <fieldset>
+        <legend>Steps</legend>${field("from", "From step", figure(first))}<span>to</span>${field("to", "To step", figure(last))}
+      </fieldset>
+      <fieldset title="mean reward of the siblings">
+        <legend>Reward</legend>${field("least", "Least mean reward", figure(low))}<span>to</span>
+        ${field("most", "Highest mean reward", figure(high))}
+      </fieldset>
       ${span.scores.length > 0 && html`
         ${choice("right", "Answers", RIGHTS)}
         <fieldset class="by-score">
           <legend>right by</legend>
-          <select aria-label="Score that decides" value=${params.score ?? span.scores[0]} onChange=${(event) => onSet({ score: event.target.value })}>
+          <select aria-label="Score that decides" value=${params.score ?? span.scores[0]}
+            onChange=${(event) => onSet({ score: event.target.value })}>
             ${span.scores.map((name) => html`<option value=${name}>${visible(name)}</option>`)}
           </select>
           <span>≥</span>${field("at", "Right from this score", String(at))}
         </fieldset>`}
       <fieldset class="badges"><legend class="unseen">Only groups with</legend>
-        ${BADGES.map(([key, name, why]) => html`<label title=${why}><input type="checkbox" checked=${is.includes(key)} onChange=${() => toggled(key)} /> ${name}</label>`)}
+        ${BADGES.map(([key, name, why]) => html`<label title=${why}><input type="checkbox" checked=${is.includes(key)}
+          onChange=${() => toggled(key)} /> ${name}</label>`)}
       </fieldset>
     </div>`;
 }

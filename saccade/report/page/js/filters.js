@@ -44,10 +44,11 @@ export function chosenFilters(params) {
 
 // "a cat "Exactly This"" as [{ text: "a" }, { text: "cat" }, { text: "Exactly This", isExact: true }].
 export function searchTerms(query) {
-  return [...query.matchAll(/"([^"]+)"?|([^\s"]+)/g)].map(([, exact, word]) => (exact ? { text: exact, isExact: true } : { text: word.toLowerCase() }));
+  const found = [...query.matchAll(/"([^"]+)"?|([^\s"]+)/g)];
+  return found.map(([, exact, word]) => (exact ? { text: exact, isExact: true } : { text: word.toLowerCase() }));
 }
 
-// `entries`: [{ run, group }], `traced`: a Set of group ids per run, `span`: groupSpan(entries). Those that the filter lets through, sorted.
+// Those of `entries`, [{ run, group, place }], that the filter lets through, sorted. `traced`: a Set of group ids per run.
 export function chosenGroups(entries, filter, { traced, span }) {
   const half = (span.rewards[1] - span.rewards[0]) / 2;
   const has = {
@@ -79,7 +80,11 @@ export function placesOf(terms, text) {
   const lower = lowered(text);
   for (const { text: term, isExact } of terms) {
     const [within, sought] = isExact ? [text, term] : [lower, term];
-    for (let at = within.indexOf(sought); at >= 0 && places.length < 300; at = within.indexOf(sought, at + sought.length)) places.push([at, at + sought.length]);
+    let at = within.indexOf(sought);
+    while (at >= 0 && places.length < 300) {
+      places.push([at, at + sought.length]);
+      at = within.indexOf(sought, at + sought.length);
+    }
   }
   return places;
 }
@@ -109,7 +114,10 @@ function lowered(text) {
 }
 
 function order(sort) {
-  const fact = (name, sign, missing) => (a, b) => sign * ((groupFacts(a.group)[name] ?? missing) - (groupFacts(b.group)[name] ?? missing)) || a.place - b.place;
+  const fact = (name, sign, missing) => {
+    const value = ({ group }) => groupFacts(group)[name] ?? missing;
+    return (a, b) => sign * (value(a) - value(b)) || a.place - b.place;
+  };
   const orders = {
     first: (a, b) => a.place - b.place,
     best: fact("mean", -1, -Number.MAX_VALUE),

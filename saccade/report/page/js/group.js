@@ -38,17 +38,21 @@ export function GroupView({ store, runs, entry, params, traced, place, many, onW
     <article class="group">
       <header class="group-head">
         <div class="row">
-          <h3>${runs.length > 1 && html`<i class="swatch run-${n}" aria-hidden="true"></i> ${"AB"[n]} · `}Step ${figure(group.step)} <span class="faint">· ${visible(group.stage)}</span></h3>
+          <h3>${runs.length > 1 && html`<i class="swatch run-${n}"
+            aria-hidden="true"></i> ${"AB"[n]} · `}Step ${figure(group.step)} <span class="faint">· ${visible(group.stage)}</span></h3>
           <span class="tag said">${visible(group.kind)}</span>
           <${GroupBadges} group=${group} range=${[0, 0]} isTraced=${traced.has(group.id)} />
           <span class="group-walk row">
-            <button class="quiet" onClick=${() => onWalk(-1)} disabled=${place === 0} aria-label="Previous group" title="Previous (k)">‹</button>
+            <button class="quiet" onClick=${() => onWalk(-1)} disabled=${place === 0} aria-label="Previous group"
+              title="Previous (k)">‹</button>
             <span class="note">${place >= 0 ? `${figure(place + 1)} of ${figure(many)}` : "not in the list"}</span>
-            <button class="quiet" onClick=${() => onWalk(1)} disabled=${place === many - 1} aria-label="Next group" title="Next (j)">›</button>
+            <button class="quiet" onClick=${() => onWalk(1)} disabled=${place === many - 1} aria-label="Next group"
+              title="Next (j)">›</button>
           </span>
         </div>
         <p class="note group-about">
-          Sample <span class="said">${visible(group.sample)}</span> · ${plural(group.rollouts.length, "answer")} · mean reward ${figure(facts.mean)}
+          Sample <span class="said">${visible(group.sample)}</span> · ${plural(group.rollouts.length, "answer")} ·
+          ${" "}mean reward ${figure(facts.mean)}
           ${facts.spread > 0 && html`, from ${figure(facts.low)} to ${figure(facts.high)}`}
         </p>
         <${CompareChoice} runs=${runs} entry=${entry} appearances=${appearances} params=${params} />
@@ -56,13 +60,17 @@ export function GroupView({ store, runs, entry, params, traced, place, many, onW
       <div class="group-body">
         <aside class="question" aria-label="The question">
           ${asked.map(({ sha, index }) => html`
-            <${PictureView} key=${sha} store=${store} run=${run} sha=${sha} index=${index} gold=${group.gold} marks=${marks} lit=${hovered ?? pinned}
+            <${PictureView} key=${sha} store=${store} run=${run} sha=${sha} index=${index} gold=${group.gold} marks=${marks}
+              lit=${hovered ?? pinned}
               seen=${group.seen?.[index]} size=${asked.length > 1 ? "medium" : "large"}
               alt=${asked.length > 1 ? `picture ${index + 1} of ${asked.length}` : "picture of the sample"}
               caption=${asked.length > 1 ? `Picture ${index + 1}` : undefined} />`)}
-          ${isOld(run, group) && html`<p class="note">This run was written before marks, sizes and traces were recorded, so none are drawn.</p>`}
+          ${isOld(run, group) && html`
+            <p class="note">This run was written before marks, sizes and traces were recorded, so none are drawn.</p>`}
           <h4>Prompt</h4>
-          <${Tall} what="prompt"><div class="said text prompt"><${Spanned} text=${group.prompt} from=${0} to=${group.prompt.length} spans=${foundInPrompt} /></div></${Tall}>
+          <${Tall} what="prompt">
+            <div class="said text prompt"><${Spanned} text=${group.prompt} from=${0} to=${group.prompt.length} spans=${foundInPrompt} /></div>
+          </${Tall}>
           <h4>Target</h4>
           <div class="target"><${Target} value=${group.target} /></div>
         </aside>
@@ -73,11 +81,13 @@ export function GroupView({ store, runs, entry, params, traced, place, many, onW
               <button aria-pressed=${params.order !== "sampled"} onClick=${() => set({ order: undefined })}>best first</button>
               <button aria-pressed=${params.order === "sampled"} onClick=${() => set({ order: "sampled" })}>as sampled</button>
             </div>
-            <${TokenBar} run=${run} group=${group} traced=${traced} measure=${measure} scale=${scale} params=${params} onChoose=${(show) => set({ show })} />
+            <${TokenBar} run=${run} group=${group} traced=${traced} measure=${measure} scale=${scale} params=${params}
+              onChoose=${(show) => set({ show })} />
           </div>
           <div class="siblings ${isWide ? "is-wide" : ""}">
             ${order.map((index) => html`
-              <${Sibling} key=${index} store=${store} run=${run} group=${group} index=${index} weights=${weights} most=${most} terms=${terms}
+              <${Sibling} key=${index} store=${store} run=${run} group=${group} index=${index} weights=${weights} most=${most}
+                terms=${terms}
                 trace=${measure ? (traces?.find((trace) => trace.sibling === index) ?? null) : undefined} measure=${measure} scale=${scale}
                 isLit=${(hovered ?? pinned) === index} isPinned=${pinned === index}
                 onPin=${group.rollouts[index].marks?.length ? () => setPinned(pinned === index ? null : index) : null}
@@ -92,7 +102,8 @@ export function GroupView({ store, runs, entry, params, traced, place, many, onW
 export function Target({ value }) {
   const parts = value && typeof value === "object" && !Array.isArray(value) ? Object.entries(value) : [];
   if (!parts.length) return html`<div class="said text">${shown(value)}</div>`;
-  return html`<dl>${parts.map(([name, part]) => html`<dt class="said">${visible(name)}</dt><dd class="said">${part === "" ? html`<span class="faint">empty</span>` : typeof part === "number" ? figure(part) : shown(part)}</dd>`)}</dl>`;
+  const words = (part) => (part === "" ? html`<span class="faint">empty</span>` : typeof part === "number" ? figure(part) : shown(part));
+  return html`<dl>${parts.map(([name, part]) => html`<dt class="said">${visible(name)}</dt><dd class="said">${words(part)}</dd>`)}</dl>`;
 }
 
 // Name of a score -> its weight in the reward, where the recipe says so.

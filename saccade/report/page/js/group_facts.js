@@ -58,7 +58,8 @@ export function groupSpan(entries) {
 export function byTime(runs) {
   const stages = new Map();
   for (const run of runs) for (const { stage } of run.groups) if (!stages.has(stage)) stages.set(stage, stages.size);
-  return (a, b) => stages.get(a.group.stage) - stages.get(b.group.stage) || a.group.step - b.group.step || a.run - b.run || a.index - b.index;
+  const stage = ({ group }) => stages.get(group.stage);
+  return (a, b) => stage(a) - stage(b) || a.group.step - b.group.step || a.run - b.run || a.index - b.index;
 }
 
 // Indices of the answers of a group, best reward first; as sampled where rewards are equal; what has no reward comes last.

@@ -25,7 +25,8 @@ export function GroupRow({ store, runs, entry, span, isTraced, isOpen, href, onO
           <span class="group-row-mean" title="mean reward of the siblings">${mean === null ? "no reward" : figure(mean)}</span>
         </span>
         <span class="group-row-prompt said">${visible(asked)}</span>
-        <span class="group-row-foot"><${RewardStrip} group=${group} range=${span.rewards} /><${GroupBadges} group=${group} range=${span.rewards} isTraced=${isTraced} /></span>
+        <span class="group-row-foot"><${RewardStrip} group=${group} range=${span.rewards} /><${GroupBadges} group=${group}
+          range=${span.rewards} isTraced=${isTraced} /></span>
       </span>
     </a>`;
 }
@@ -50,7 +51,8 @@ export function GroupBadges({ group, range: [low, high], isTraced }) {
   const { isFlat, truncated, unscored, spread } = groupFacts(group);
   return html`
     ${isFlat && html`<span class="tag" title="all siblings have the same reward, so their advantage is 0">no signal</span>`}
-    ${high > low && spread >= (high - low) / 2 && html`<span class="tag" title="the best and the worst answer lie at least half of the run's range of rewards apart">disagree</span>`}
+    ${high > low && spread >= (high - low) / 2 && html`<span class="tag"
+      title="the best and the worst answer lie at least half of the run's range of rewards apart">disagree</span>`}
     ${truncated > 0 && html`<span class="tag warn" title="answers that met the token limit">${truncated} cut off</span>`}
     ${unscored > 0 && html`<span class="tag bad" title="answers with a score that could not be told">${unscored} unscored</span>`}
     ${isTraced && html`<span class="tag" title="has token traces">traced</span>`}`;

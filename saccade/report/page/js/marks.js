@@ -12,8 +12,12 @@ export function MarkLayer({ gold, said, tones, lit, hasLabels = true }) {
   const isCrowd = !isLit && new Set(said.map(({ of }) => of)).size > 1;
   const all = [
     ...gold.map((shape) => ({ shape, style: "gold", color: "--gold" })),
-    ...said.map((shape) => ({ shape, style: `tone-${shape.tone % 3}`, color: (tones[shape.tone] ?? tones[0]).color, isFaint: isFaint(shape), isBare: isCrowd })),
+    ...said.map((shape) => {
+      const { color } = tones[shape.tone] ?? tones[0];
+      return { shape, style: `tone-${shape.tone % 3}`, color, isFaint: isFaint(shape), isBare: isCrowd };
+    }),
   ];
+  const labelled = hasLabels ? all.filter(({ shape, isFaint: faint, isBare }) => !faint && !isBare && (shape.label || shape.verb)) : [];
   return html`
     <div class="mark-layer" aria-hidden="true">
       ${all.filter(({ shape }) => shape.shape === "mask").map((one) => html`<${MaskCanvas} ...${one} />`)}
@@ -23,7 +27,7 @@ export function MarkLayer({ gold, said, tones, lit, hasLabels = true }) {
             <${DrawnShape} shape=${shape} />
           </g>`)}
       </svg>
-      ${hasLabels && all.filter(({ shape, isFaint: faint, isBare }) => !faint && !isBare && (shape.label || shape.verb)).map(({ shape, style, color }) => html`
+      ${labelled.map(({ shape, style, color }) => html`
         <${MarkPlate} shape=${shape} style=${style} color=${color} />`)}
     </div>`;
 }
@@ -45,7 +49,8 @@ function DrawnShape({ shape }) {
     const points = shape.line.map(([x, y]) => `${x},${y}`).join(" ");
     return html`
       <svg viewBox="0 0 1 1" preserveAspectRatio="none" width="100%" height="100%" overflow="visible">
-        <polyline class="halo" points=${points} vector-effect="non-scaling-stroke" /><polyline class="ink" points=${points} vector-effect="non-scaling-stroke" />
+        <polyline class="halo" points=${points} vector-effect="non-scaling-stroke" /><polyline class="ink" points=${points}
+          vector-effect="non-scaling-stroke" />
       </svg>`;
   }
   return null;
@@ -57,10 +62,12 @@ function MarkPlate({ shape, style, color }) {
   const isPoint = shape.shape === "point";
   const side = (x1 + x2) / 2 > 0.6 ? { right: ofFrame(1 - x2) } : { left: ofFrame(x1) };
   const room = isPoint ? 0.16 : 0.09;
-  const [edge, place] = y1 > room ? ["above", { bottom: ofFrame(1 - y1) }] : y2 < 1 - room ? ["below", { top: ofFrame(y2) }] : ["within", { top: ofFrame(y1) }];
+  const [edge, place] = y1 > room ? ["above", { bottom: ofFrame(1 - y1) }]
+    : y2 < 1 - room ? ["below", { top: ofFrame(y2) }] : ["within", { top: ofFrame(y1) }];
   const words = [shape.verb, shape.label].filter(Boolean).map(visible).join(" ");
   return html`
-    <span class="plate ${style} ${edge} ${isPoint ? "at-point" : ""}" style=${{ ...side, ...place, "--tone": `var(${color})` }} title=${words}>
+    <span class="plate ${style} ${edge} ${isPoint ? "at-point" : ""}" style=${{ ...side, ...place, "--tone": `var(${color})` }}
+      title=${words}>
       ${shape.verb && html`<${VerbIcon} verb=${shape.verb} />`}<span class="said">${words}</span>
     </span>`;
 }
@@ -71,11 +78,14 @@ const VERB_ICONS = {
   write: "M5 3h3l1 .7 1-.7h3M5 15h3l1-.7 1 .7h3M9 4v10",
   other: "M9 4a5 5 0 1 0 0 10a5 5 0 1 0 0-10Z",
 };
+const VERB_KINDS = [
+  ["press", /^(click|tap|press|long|double|select|open)/], ["move", /scroll|swipe|drag/], ["write", /type|input|text|enter/],
+];
 const VERB_TURNS = [["right", 90], ["down", 180], ["left", 270]];
 
 function VerbIcon({ verb }) {
   const word = verb.toLowerCase();
-  const kind = /^(click|tap|press|long|double|select|open)/.test(word) ? "press" : /scroll|swipe|drag/.test(word) ? "move" : /type|input|text|enter/.test(word) ? "write" : "other";
+  const kind = VERB_KINDS.find(([, words]) => words.test(word))?.[0] ?? "other";
   const turn = kind === "move" ? (VERB_TURNS.find(([name]) => word.includes(name))?.[1] ?? 0) : 0;
   return html`<svg class="verb ${kind}" viewBox="0 0 18 18"><path d=${VERB_ICONS[kind]} transform="rotate(${turn} 9 9)" /></svg>`;
 }
@@ -106,7 +116,8 @@ function MaskCanvas({ shape, style, color, isFaint, isBare }) {
         if (!bits[y * width + x]) continue;
         const isOutline = !isIn(x - thick, y) || !isIn(x + thick, y) || !isIn(x, y - thick) || !isIn(x, y + thick);
         const isHatch = style === "gold" || (x + y) % period < period / 3;
-        image.data.set([red, green, blue, isOutline ? 255 : isBare ? 0 : isHatch ? (style === "gold" ? 110 : 190) : 25], 4 * (y * width + x));
+        const opacity = isOutline ? 255 : isBare ? 0 : !isHatch ? 25 : style === "gold" ? 110 : 190;
+        image.data.set([red, green, blue, opacity], 4 * (y * width + x));
       }
     }
     context.putImageData(image, 0, 0);

@@ -7,7 +7,8 @@ export function useNear(reference, margin = "400px") {
   const [isNear, setIsNear] = useState(false);
   useEffect(() => {
     if (isNear || !reference.current) return undefined;
-    const observer = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && setIsNear(true), { rootMargin: margin });
+    const seen = (entries) => entries.some((entry) => entry.isIntersecting) && setIsNear(true);
+    const observer = new IntersectionObserver(seen, { rootMargin: margin });
     observer.observe(reference.current);
     return () => observer.disconnect();
   }, [isNear]);

@@ -13,7 +13,9 @@ const TALLEST = { large: 27, medium: 15 }; // rem: no picture is shown taller
 // `gold`, `marks`: as the run has them; a mark may also carry `tone`, its place in `tones`, and `of`, a key that `lit` can single out.
 // `tones`: [{ name, color: "--s0" }], what the legend calls them. `index`: only marks of the picture at this place (all if left out).
 // `seen`: [width, height] as the model saw it. `size`: "large", "medium" or "thumb" (no legend, no dialog). `caption`: text beneath.
-export function PictureView({ store, run, sha, alt = "picture of the sample", gold = [], marks = [], tones = PREDICTED, lit, index, seen, size = "large", caption }) {
+export function PictureView({
+  store, run, sha, alt = "picture of the sample", gold = [], marks = [], tones = PREDICTED, lit, index, seen, size = "large", caption,
+}) {
   const box = useRef();
   const isNear = useNear(box);
   const url = usePicture(store, run, sha, isNear);
@@ -28,9 +30,11 @@ export function PictureView({ store, run, sha, alt = "picture of the sample", go
   if (size === "thumb") {
     return html`
       <span class="thumb" ref=${box}>
-        ${url && html`<img src=${url} alt=${alt} decoding="async" class=${isTinyPicture(natural) ? "pixels" : ""} onLoad=${onceSized(setNatural)} />`}
+        ${url && html`<img src=${url} alt=${alt} decoding="async" class=${isTinyPicture(natural) ? "pixels" : ""}
+          onLoad=${onceSized(setNatural)} />`}
         ${url && natural && shownGold.length + shownSaid.length > 0 && html`
-          <span class="thumb-marks" style=${heldIn(natural)}><${MarkLayer} gold=${shownGold} said=${shownSaid} tones=${tones} hasLabels=${false} /></span>`}
+          <span class="thumb-marks" style=${heldIn(natural)}><${MarkLayer} gold=${shownGold} said=${shownSaid} tones=${tones}
+            hasLabels=${false} /></span>`}
       </span>`;
   }
   const layer = html`<${MarkLayer} gold=${shownGold} said=${shownSaid} tones=${tones} lit=${lit} />`;
@@ -41,14 +45,17 @@ export function PictureView({ store, run, sha, alt = "picture of the sample", go
       ${url === null
         ? html`<p class="picture-missing">This picture is not in the file.</p>`
         : html`
-          <button class="picture-frame" style=${frame} onClick=${() => setIsOpen(true)} disabled=${!url} aria-label=${`Open full size: ${alt}`} title="Open full size">
-            ${url && html`<img src=${url} alt=${alt} decoding="async" class=${isTinyPicture(natural) ? "pixels" : ""} onLoad=${onceSized(setNatural)} />`}
+          <button class="picture-frame" style=${frame} onClick=${() => setIsOpen(true)} disabled=${!url}
+            aria-label=${`Open full size: ${alt}`} title="Open full size">
+            ${url && html`<img src=${url} alt=${alt} decoding="async" class=${isTinyPicture(natural) ? "pixels" : ""}
+              onLoad=${onceSized(setNatural)} />`}
             ${url && natural && layer}
           </button>`}
       <${MarkLegend} shapes=${shapes} tones=${tones} hidden=${hidden} onToggle=${toggle} />
       <${OutsideNote} shapes=${shapes} tones=${tones} />
       ${caption && html`<figcaption class="note">${caption}</figcaption>`}
-      ${isOpen && html`<${PictureDialog} url=${url} alt=${alt} natural=${natural} seen=${seen} layer=${layer} onClose=${() => setIsOpen(false)} />`}
+      ${isOpen && html`<${PictureDialog} url=${url} alt=${alt} natural=${natural} seen=${seen} layer=${layer}
+        onClose=${() => setIsOpen(false)} />`}
     </figure>`;
 }
 
@@ -65,11 +72,14 @@ export function usePicture(store, run, sha, isWanted = true) {
 }
 
 function MarkLegend({ shapes, tones, hidden, onToggle }) {
-  const used = tones.map((tone, n) => ({ ...tone, n, many: shapes.said.filter((shape) => shape.tone === n) })).filter(({ many }) => many.length);
+  const of = (n) => shapes.said.filter((shape) => shape.tone === n);
+  const used = tones.map((tone, n) => ({ ...tone, n, many: of(n) })).filter(({ many }) => many.length);
   if (!shapes.gold.length && !used.length) return null;
   const entry = (key, name, style, color, many) => html`
-    <button class="legend-entry" aria-pressed=${!hidden.includes(key)} onClick=${() => onToggle(key)} title=${hidden.includes(key) ? "Show" : "Hide"}>
-      <svg class="drawn ${style}" viewBox="0 0 26 10" style=${{ "--tone": `var(${color})` }} aria-hidden="true"><path class="halo" d="M2 5H24" /><path class="ink" d="M2 5H24" /></svg>
+    <button class="legend-entry" aria-pressed=${!hidden.includes(key)} onClick=${() => onToggle(key)}
+      title=${hidden.includes(key) ? "Show" : "Hide"}>
+      <svg class="drawn ${style}" viewBox="0 0 26 10" style=${{ "--tone": `var(${color})` }} aria-hidden="true"><path class="halo"
+        d="M2 5H24" /><path class="ink" d="M2 5H24" /></svg>
       ${name}<span class="unseen">: ${many.slice(0, 20).map(told).map(visible).join("; ")}</span>
     </button>`;
   return html`
@@ -80,7 +90,8 @@ function MarkLegend({ shapes, tones, hidden, onToggle }) {
 }
 
 function OutsideNote({ shapes, tones }) {
-  const notes = [["asked for", shapes.gold], ...tones.map(({ name }, n) => [name, shapes.said.filter((shape) => shape.tone === n)])].flatMap(([name, many]) => {
+  const named = [["asked for", shapes.gold], ...tones.map(({ name }, n) => [name, shapes.said.filter((shape) => shape.tone === n)])];
+  const notes = named.flatMap(([name, many]) => {
     const places = many.map(whereabouts);
     const count = (place) => places.filter((one) => one === place).length;
     return [
@@ -101,5 +112,6 @@ const onceSized = (set) => (event) => set([event.target.naturalWidth || 1, event
 // Where an image of this size lies in the square of a thumb, which holds it whole.
 function heldIn([width, height]) {
   const long = Math.max(width, height);
-  return { left: `${50 - (50 * width) / long}%`, width: `${(100 * width) / long}%`, top: `${50 - (50 * height) / long}%`, height: `${(100 * height) / long}%` };
+  const [across, down] = [(100 * width) / long, (100 * height) / long];
+  return { left: `${50 - across / 2}%`, width: `${across}%`, top: `${50 - down / 2}%`, height: `${down}%` };
 }

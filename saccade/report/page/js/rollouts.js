@@ -25,7 +25,7 @@ export function Rollouts({ store, runs, params }) {
   const openKey = open && keyOfEntry(open);
   const place = chosen.findIndex((entry) => keyOfEntry(entry) === openKey);
 
-  const linked = (entry, more = {}) => ({ ...params, ...cleared, group: entry.group.id, in: entry.run ? String(entry.run) : undefined, ...more });
+  const linked = ({ run, group }) => ({ ...params, ...cleared, group: group.id, in: run ? String(run) : undefined });
   const walked = useRef(place); // keys may come faster than the page is drawn
   walked.current = place;
   const walk = (by) => {
@@ -58,7 +58,8 @@ export function Rollouts({ store, runs, params }) {
               row=${(entry) => html`
                 <${GroupRow} store=${store} runs=${runs} entry=${entry} span=${span} isTraced=${traced[entry.run].has(entry.group.id)}
                   isOpen=${keyOfEntry(entry) === openKey} href=${address("rollouts", linked(entry))} onOpen=${leave} />`} />
-            ${!chosen.length && html`<div class="empty"><p>No group matches.</p><a href=${address("rollouts", { group: params.group, in: params.in })}>Show all groups</a></div>`}
+            ${!chosen.length && html`<div class="empty"><p>No group matches.</p><a
+              href=${address("rollouts", { group: params.group, in: params.in })}>Show all groups</a></div>`}
           </div>
         </section>`}
       ${(!isNarrow || params.group) && html`
@@ -70,7 +71,8 @@ export function Rollouts({ store, runs, params }) {
               : html`<${GroupView} key=${openKey} store=${store} runs=${runs} entry=${open} params=${params} traced=${traced[open.run]}
                   place=${place} many=${chosen.length} onWalk=${walk} />`
             : params.group
-              ? html`<p class="empty">There is no group <span class="said">${visible(params.group)}</span> in this file. Choose one from the list.</p>`
+              ? html`<p class="empty">There is no group <span
+                class="said">${visible(params.group)}</span> in this file. Choose one from the list.</p>`
               : html`<p class="empty">No group is chosen.</p>`}
         </section>`}
     </div>`;
@@ -118,6 +120,7 @@ function NoRollouts({ store, runs }) {
   const isWaiting = store.live || runs.some((run) => run.state === "running");
   const hasStage = runs.some((run) => run.recipe?.stages?.some((stage) => stage.kind === "RL"));
   const why = isWaiting ? "The first groups stand here when a step of an RL stage is done."
-    : runs.every((run) => run.recipe) && !hasStage ? "This recipe has no RL stage, so no answers were sampled in training." : "This run ended before a step of an RL stage was done.";
+    : runs.every((run) => run.recipe) && !hasStage ? "This recipe has no RL stage, so no answers were sampled in training."
+      : "This run ended before a step of an RL stage was done.";
   return html`<p class="empty">${isWaiting ? "No rollouts yet." : "No rollouts."} ${why}</p>`;
 }

@@ -35,11 +35,13 @@ function partsWithin(text, tags, [first, last], [from, to]) {
     } else if (tag.partner < 0) {
       // Never closed: it holds the text up to the next tag.
       const end = n + 1 < last ? tags[n + 1].from : to;
-      parts.push({ tag: tag.name, about: tag.about, isOpened: true, isClosed: false, parts: partsWithin(text, tags, [0, 0], [place, end]) });
+      const within = partsWithin(text, tags, [0, 0], [place, end]);
+      parts.push({ tag: tag.name, about: tag.about, isOpened: true, isClosed: false, parts: within });
       place = end;
     } else {
       const end = tags[tag.partner];
-      parts.push({ tag: tag.name, about: tag.about, isOpened: true, isClosed: true, parts: partsWithin(text, tags, [n + 1, tag.partner], [place, end.from]) });
+      const within = partsWithin(text, tags, [n + 1, tag.partner], [place, end.from]);
+      parts.push({ tag: tag.name, about: tag.about, isOpened: true, isClosed: true, parts: within });
       place = end.to;
       n = tag.partner;
     }
@@ -54,7 +56,7 @@ export function fencesOf(text, [from, to]) {
   const found = [];
   let place = 0;
   for (const match of within.matchAll(FENCE)) {
-    if (match.index > place && within.slice(place, match.index).trim()) found.push({ from: from + place, to: from + match.index, fence: null });
+    if (within.slice(place, match.index).trim()) found.push({ from: from + place, to: from + match.index, fence: null });
     const start = from + match.index + match[0].length - match[3].length - match[2].length;
     const [first, last] = trimmed(text, start, start + match[2].length);
     found.push({ from: first, to: last, fence: match[1], isClosed: match[3] !== "" });

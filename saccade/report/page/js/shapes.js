@@ -20,7 +20,8 @@ export function drawable(mark) {
     return { ...words, shape: "line", line: mark.line, at: [leastOf(xs), leastOf(ys), mostOf(xs), mostOf(ys)] };
   }
   const mask = mark.mask;
-  if (mask && areNumbers(mask.size, 2) && mask.size.every((side) => Number.isInteger(side) && side > 0 && side <= 8192) && Array.isArray(mask.counts)) {
+  const isSide = (side) => Number.isInteger(side) && side > 0 && side <= 8192;
+  if (mask && areNumbers(mask.size, 2) && mask.size.every(isSide) && Array.isArray(mask.counts)) {
     return { ...words, shape: "mask", mask, at: extent(mask) };
   }
   return null;
@@ -80,7 +81,8 @@ export function maskBits({ size: [rows, columns], counts }, side) {
   return { width, height, bits };
 }
 
-const areNumbers = (value, n) => Array.isArray(value) && value.length === n && value.every((item) => Number.isFinite(item) && Math.abs(item) < 1e6);
+const isPlace = (item) => Number.isFinite(item) && Math.abs(item) < 1e6;
+const areNumbers = (value, n) => Array.isArray(value) && value.length === n && value.every(isPlace);
 const wordsOf = (value) => (value === undefined || value === null ? "" : String(value));
 const leastOf = (values) => values.reduce((a, b) => Math.min(a, b));
 const mostOf = (values) => values.reduce((a, b) => Math.max(a, b));

@@ -8,23 +8,27 @@ import { placesOf } from "./filters.js";
 import { isNumber } from "./group_facts.js";
 import { figure, plural, shown, signed, visible } from "./format.js";
 
-const STOPS = { eos: "ended by itself", length: "cut off by the token limit", world: "ended by the world" };
+const STOPS = new Map([["eos", "ended by itself"], ["length", "cut off by the token limit"], ["world", "ended by the world"]]);
+const SPEAKERS = new Map([["assistant", "model"], ["user", "world"]]);
 
 export function Sibling({ store, run, group, index, weights, most, terms, trace, measure, scale, isLit, isPinned, onPin, onHover }) {
   const rollout = group.rollouts[index];
   const spans = useMemo(() => placesOf(terms, rollout.text).map(([from, to]) => [from, to, "found"]), [terms, rollout.text]);
   return html`
     <section class="sibling ${isLit ? "is-lit" : ""}" aria-label=${`Answer ${index + 1}`}
-      onMouseEnter=${() => onHover(true)} onMouseLeave=${() => onHover(false)} onFocusIn=${() => onHover(true)} onFocusOut=${() => onHover(false)}>
+      onMouseEnter=${() => onHover(true)} onMouseLeave=${() => onHover(false)} onFocusIn=${() => onHover(true)}
+        onFocusOut=${() => onHover(false)}>
       <header class="sibling-head">
         <h5>#${index + 1}</h5>
-        <span class="sibling-reward" title="reward">${isNumber(rollout.reward) ? figure(rollout.reward) : shown(rollout.reward ?? "no reward")}</span>
+        <span class="sibling-reward"
+          title="reward">${isNumber(rollout.reward) ? figure(rollout.reward) : shown(rollout.reward ?? "no reward")}</span>
         <${AdvantageBar} value=${rollout.advantage} most=${most} />
-        ${onPin && html`<button class="small" aria-pressed=${isPinned} onClick=${onPin} title="Keep only this answer's marks strong">marks</button>`}
+        ${onPin && html`<button class="small" aria-pressed=${isPinned} onClick=${onPin}
+          title="Keep only this answer's marks strong">marks</button>`}
       </header>
       <p class="sibling-facts note">
         ${plural(rollout.tokens, "token")}${rollout.forced_tokens > 0 && html`, ${figure(rollout.forced_tokens)} more forced`}${" · "}
-        <span class=${rollout.stop === "length" ? "is-cut" : ""}>${Object.hasOwn(STOPS, rollout.stop ?? "") ? STOPS[rollout.stop] : visible(rollout.stop ?? "")}</span>
+        <span class=${rollout.stop === "length" ? "is-cut" : ""}>${STOPS.get(rollout.stop) ?? visible(rollout.stop ?? "")}</span>
       </p>
       <${ScoreList} scores=${rollout.scores} weights=${weights} />
       ${measure && trace
@@ -46,7 +50,8 @@ export function AdvantageBar({ value, most }) {
   return html`
     <span class="advantage" title="advantage: how much more (right) or less (left) likely training makes this answer">
       <svg viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">
-        <path class="axis" d="M50 0V10" /><rect class=${value < 0 ? "down" : "up"} x=${value < 0 ? 50 - share : 50} y="2" width=${share} height="6" />
+        <path class="axis" d="M50 0V10" /><rect class=${value < 0 ? "down" : "up"} x=${value < 0 ? 50 - share : 50} y="2" width=${share}
+          height="6" />
       </svg>
       <span><span class="unseen">advantage </span>${signed(value)}</span>
     </span>`;
@@ -59,7 +64,8 @@ export function ScoreList({ scores, weights = new Map() }) {
     <dl class="scores">
       ${rows.map(([name, score]) => html`
         <div>
-          <dt class="said">${visible(name)}${weights.has(name) && weights.get(name) !== 1 && html` <span class="faint" title="weight in the reward">× ${figure(weights.get(name))}</span>`}</dt>
+          <dt class="said">${visible(name)}${weights.has(name) && weights.get(name) !== 1 && html` <span class="faint"
+            title="weight in the reward">× ${figure(weights.get(name))}</span>`}</dt>
           <dd>
             <b>${isNumber(score?.value) ? figure(score.value) : shown(score?.value ?? "cannot tell")}</b>
             ${score?.why && html` <span class="said why">${visible(score.why)}</span>`}
@@ -76,7 +82,8 @@ export function Tall({ what, children }) {
   const measured = (element) => { if (element && !isWhole && !isCut && element.scrollHeight > element.clientHeight + 24) setIsCut(true); };
   return html`
     <div class="tall ${isWhole ? "" : "is-held"} ${isCut && !isWhole ? "is-cut-short" : ""}" ref=${measured}>${children}</div>
-    ${isCut && html`<button class="quiet small" onClick=${() => setIsWhole(!isWhole)} aria-expanded=${isWhole}>${isWhole ? "Show less" : `Show the whole ${what}`}</button>`}`;
+    ${isCut && html`<button class="quiet small" onClick=${() => setIsWhole(!isWhole)}
+      aria-expanded=${isWhole}>${isWhole ? "Show less" : `Show the whole ${what}`}</button>`}`;
 }
 
 // An episode of several turns, each with the pictures that were shown in it.
@@ -87,10 +94,13 @@ function Transcript({ store, run, group, rollout }) {
     <ol class="transcript">
       ${rollout.turns.map((turn, n) => html`
         <li class=${turn.role === "assistant" ? "by-model" : "by-world"}>
-          <div class="part-name">${turn.role === "assistant" ? "model" : turn.role === "user" ? "world" : visible(turn.role)}, turn ${n + 1}</div>
-          ${turn.role === "assistant" ? html`<${Answer} text=${turn.text} forced=${forced[n]} />` : html`<div class="said text">${visible(turn.text)}</div>`}
+          <div class="part-name">${SPEAKERS.get(turn.role) ?? visible(turn.role)}, turn ${n + 1}</div>
+          ${turn.role === "assistant"
+            ? html`<${Answer} text=${turn.text} forced=${forced[n]} />`
+            : html`<div class="said text">${visible(turn.text)}</div>`}
           ${(turn.pictures ?? []).map((sha) => html`
-            <${PictureView} store=${store} run=${run} sha=${sha} size="medium" alt=${`picture of turn ${n + 1}`} index=${shas.indexOf(sha)} marks=${rollout.marks} />`)}
+            <${PictureView} store=${store} run=${run} sha=${sha} size="medium" alt=${`picture of turn ${n + 1}`}
+              index=${shas.indexOf(sha)} marks=${rollout.marks} />`)}
         </li>`)}
     </ol>`;
 }
@@ -112,7 +122,8 @@ function OwnPictures({ store, run, group, rollout }) {
     <div class="own-pictures">
       <div class="part-name">pictures of this answer</div>
       ${rollout.pictures.map((sha, n) => !group.pictures.includes(sha) && html`
-        <${PictureView} store=${store} run=${run} sha=${sha} size="medium" alt=${`picture ${n + 1} of this answer`} index=${n} marks=${rollout.marks} />`)}
+        <${PictureView} store=${store} run=${run} sha=${sha} size="medium" alt=${`picture ${n + 1} of this answer`} index=${n}
+          marks=${rollout.marks} />`)}
     </div>`;
 }
 

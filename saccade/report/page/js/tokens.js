@@ -39,21 +39,28 @@ export function TokenBar({ run, group, traced, measure, scale, params, onChoose 
   return html`
     <div class="segments" role="group" aria-label="Colour of the tokens">
       <button aria-pressed=${measure === ""} onClick=${() => onChoose(undefined)}>Plain</button>
-      ${MEASURES.map(([key, name, , why]) => html`<button aria-pressed=${measure === key} title=${why} disabled=${!has && measure !== key} onClick=${() => onChoose(key)}>${name}</button>`)}
+      ${MEASURES.map(([key, name, , why]) => html`<button aria-pressed=${measure === key} title=${why}
+        disabled=${!has && measure !== key} onClick=${() => onChoose(key)}>${name}</button>`)}
     </div>
-    ${measure && has && scale === null && html`<p class="note answers-note">No token of this group has this value: it was not trained on in this step.</p>`}
+    ${measure && has && scale === null && html`
+      <p class="note answers-note">No token of this group has this value: it was not trained on in this step.</p>`}
     ${measure && has && scale !== null && html`
       <div class="token-legend">
         <span class="note">${about}.</span>
         ${isSigned
-          ? html`<span class="ramp-label">−${figure(scale)}, underlined in dashes</span><i class="ramp two-sided" aria-hidden="true"></i><span class="ramp-label">+${figure(scale)}, underlined</span>`
-          : html`<span class="ramp-label">0</span><i class="ramp" aria-hidden="true"></i><span class="ramp-label">${measure === "logp" ? "−" : ""}${figure(scale)} or beyond</span>`}
+          ? html`
+            <span class="ramp-label">−${figure(scale)}, underlined in dashes</span><i class="ramp two-sided" aria-hidden="true"></i>
+            <span class="ramp-label">+${figure(scale)}, underlined</span>`
+          : html`
+            <span class="ramp-label">0</span><i class="ramp" aria-hidden="true"></i>
+            <span class="ramp-label">${measure === "logp" ? "−" : ""}${figure(scale)} or beyond</span>`}
         <span class="note">Point at a token, or use the arrow keys, for its values.</span>
       </div>`}
     ${!has && html`
       <p class="note answers-note">
         ${others.length
-          ? html`This group has no token traces. Nearest with some: ${others.map((one, n) => html`${n > 0 && ", "}<a href=${address("rollouts", { ...params, group: one.id })}>step ${figure(one.step)}</a>`)}.`
+          ? html`This group has no token traces. Nearest with some: ${others.map((one, n) => html`${n > 0 && ", "}<a
+            href=${address("rollouts", { ...params, group: one.id })}>step ${figure(one.step)}</a>`)}.`
           : html`This run has no token traces; <code>saccade train --trace 1</code> records them.`}
       </p>`}`;
 }
@@ -71,7 +78,8 @@ export function TokenView({ trace, measure, scale }) {
   const note = useRef();
   const [, , isSigned] = MEASURES.find(([key]) => key === measure) ?? [];
   const n = isWhole ? trace.pieces.length : Math.min(MOST, trace.pieces.length);
-  const drawn = useMemo(() => trace.pieces.slice(0, n).map((piece, place) => tokenSpan(trace, place, { measure, scale, isSigned })), [trace, measure, scale, n]);
+  const spans = () => trace.pieces.slice(0, n).map((_, place) => tokenSpan(trace, place, { measure, scale, isSigned }));
+  const drawn = useMemo(spans, [trace, measure, scale, n]);
   const pointed = (event) => {
     const place = event.target.closest?.("[data-token]")?.dataset.token;
     if (place !== undefined) setAt(Number(place));
@@ -92,12 +100,17 @@ export function TokenView({ trace, measure, scale }) {
   }, [at, drawn]);
   return html`
     <div class="token-view">
-      <div class="tokens said" ref=${box} tabindex="0" role="group" aria-label="Tokens of this answer; arrow keys read the values of each" onMouseOver=${pointed} onClick=${pointed} onKeyDown=${walked}
-        onFocus=${() => at === null && setAt(0)} onBlur=${() => setAt(null)} onMouseLeave=${() => box.current !== document.activeElement && setAt(null)}>${drawn}</div>
-      <p class="token-values ${at === null ? "unseen" : ""}" role="status" ref=${note}>${at !== null && html`<${TokenValues} trace=${trace} at=${at} />`}</p>
+      <div class="tokens said" ref=${box} tabindex="0" role="group"
+        aria-label="Tokens of this answer; arrow keys read the values of each" onMouseOver=${pointed} onClick=${pointed} onKeyDown=${walked}
+        onFocus=${() => at === null && setAt(0)} onBlur=${() => setAt(null)}
+          onMouseLeave=${() => box.current !== document.activeElement && setAt(null)}>${drawn}</div>
+      <p class="token-values ${at === null ? "unseen" : ""}" role="status"
+        ref=${note}>${at !== null && html`<${TokenValues} trace=${trace} at=${at} />`}</p>
       <div class="row">
-        ${n < trace.pieces.length && html`<button class="quiet small" onClick=${() => setIsWhole(true)}>Show all ${figure(trace.pieces.length)} tokens</button>`}
-        <button class="quiet small" aria-expanded=${isTable} onClick=${() => setIsTable(!isTable)}>${isTable ? "Hide the table" : "As a table"}</button>
+        ${n < trace.pieces.length && html`<button class="quiet small"
+          onClick=${() => setIsWhole(true)}>Show all ${figure(trace.pieces.length)} tokens</button>`}
+        <button class="quiet small" aria-expanded=${isTable}
+          onClick=${() => setIsTable(!isTable)}>${isTable ? "Hide the table" : "As a table"}</button>
       </div>
       ${isTable && html`<${TokenTable} trace=${trace} n=${n} />`}
     </div>`;
@@ -111,16 +124,19 @@ function tokenSpan(trace, place, { measure, scale, isSigned }) {
   const share = isNumber(value) && scale ? Math.min(1, Math.abs(value) / scale) : 0;
   const side = isSigned && share > 0.25 ? (value > 0 ? "goes-up" : "goes-down") : "";
   const tone = share > 0 && { background: `rgb(var(${isSigned && value < 0 ? "--down" : "--up"}) / ${(0.5 * share).toFixed(3)})` };
-  return html`<span class="token ${side} ${isForced ? "forced" : ""}" data-token=${place} style=${tone || undefined}>${shownPiece(piece)}</span>`;
+  return html`<span class="token ${side} ${isForced ? "forced" : ""}" data-token=${place}
+    style=${tone || undefined}>${shownPiece(piece)}</span>`;
+}
+
+function valueShown(value, isSigned) {
+  if (!isNumber(value)) return undefined;
+  return isSigned ? signed(value) : figure(value).replace("-", "−");
 }
 
 const shownPiece = (piece) => visible(piece).replaceAll("\n", "⏎\n") || "∅";
 
 function TokenValues({ trace, at }) {
-  const values = MEASURES.map(([key, name, isSigned]) => {
-    const value = trace[key]?.[at];
-    return `${name.toLowerCase()} ${isNumber(value) ? (isSigned ? signed(value) : figure(value).replace("-", "−")) : "none"}`;
-  });
+  const values = MEASURES.map(([key, name, isSigned]) => `${name.toLowerCase()} ${valueShown(trace[key]?.[at], isSigned) ?? "none"}`);
   return html`
     <b>${figure(at + 1)}</b> <code class="said">${shownPiece(trace.pieces[at] ?? "").trim()}</code>${" "}
     ${trace.sampled && !trace.sampled[at] ? "not sampled by the policy" : values.map((value) => html`<span>${value}</span>`)}`;
@@ -133,7 +149,7 @@ function TokenTable({ trace, n }) {
         <thead><tr><th class="number">#</th><th>Token</th>${MEASURES.map(([, name]) => html`<th class="number">${name}</th>`)}</tr></thead>
         <tbody>${trace.pieces.slice(0, n).map((piece, place) => html`
           <tr><td class="number">${place + 1}</td><td><code class="said">${shownPiece(piece)}</code></td>
-            ${MEASURES.map(([key, , isSigned]) => html`<td class="number">${isNumber(trace[key]?.[place]) ? (isSigned ? signed(trace[key][place]) : figure(trace[key][place]).replace("-", "−")) : "–"}</td>`)}</tr>`)}
+            ${MEASURES.map(([key, , isSigned]) => html`<td class="number">${valueShown(trace[key]?.[place], isSigned) ?? "–"}</td>`)}</tr>`)}
         </tbody>
       </table>
       ${n < trace.pieces.length && html`<p class="note">The first ${plural(n, "token")}.</p>`}

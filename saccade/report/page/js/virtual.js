@@ -36,7 +36,8 @@ export function VirtualList({ items, height, row, keyOf, shownKey, label }) {
   return html`
     <ul class="virtual" ref=${list} aria-label=${label} style=${{ height: `${items.length * height}px` }}>
       ${items.slice(...range).map((item, n) => html`
-        <li key=${keyOf(item)} style=${{ top: `${(range[0] + n) * height}px`, height: `${height}px` }} aria-posinset=${range[0] + n + 1} aria-setsize=${items.length}>
+        <li key=${keyOf(item)} style=${{ top: `${(range[0] + n) * height}px`, height: `${height}px` }} aria-posinset=${range[0] + n + 1}
+          aria-setsize=${items.length}>
           ${row(item, range[0] + n)}
         </li>`)}
     </ul>`;

@@ -4,7 +4,7 @@
 const MOST_WORDS = 6000;
 const MOST_EDITS = 1500;
 
-// { removed: [[from, to], ...] in `before`, added: [[from, to], ...] in `after` }, as places in the texts; null where they are too long or too unlike.
+// { removed: [[from, to], ...] in `before`, added: [[from, to], ...] in `after` }; null where the texts are too long or too unlike.
 export function wordChanges(before, after) {
   const a = wordsIn(before);
   const b = wordsIn(after);
@@ -18,7 +18,8 @@ export function wordChanges(before, after) {
 }
 
 function wordsIn(text) {
-  return [...text.matchAll(/\s+|\d+(?:\.\d+)?|[\p{L}\p{N}_]+|./gsu)].map((match) => ({ text: match[0], from: match.index, to: match.index + match[0].length }));
+  const found = [...text.matchAll(/\s+|\d+(?:\.\d+)?|[\p{L}\p{N}_]+|./gsu)];
+  return found.map(({ 0: word, index }) => ({ text: word, from: index, to: index + word.length }));
 }
 
 // Places of the words that only one side has.

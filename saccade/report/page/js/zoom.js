@@ -41,7 +41,9 @@ export function PictureDialog({ url, alt, natural, seen, layer, onClose }) {
   return html`
     <dialog ref=${dialog} class="picture-dialog" onClose=${onClose} onKeyDown=${keyed} aria-label=${`Picture: ${alt}`}>
       <div class="row picture-tools">
-        <span class="note">${figure(width)} × ${figure(height)} pixels here${seen ? html`, ${figure(seen[0])} × ${figure(seen[1])} as the model saw it` : ""}</span>
+        <span class="note">
+          ${figure(width)} × ${figure(height)} pixels here${seen && html`, ${figure(seen[0])} × ${figure(seen[1])} as the model saw it`}
+        </span>
         <span class="row zooms">
           <button onClick=${() => zoomed(scale / ZOOM_STEP)} aria-label="Smaller" title="Smaller (-)">−</button>
           <span class="zoom-value" aria-live="polite">${figure(100 * scale)} %</span>
@@ -51,7 +53,8 @@ export function PictureDialog({ url, alt, natural, seen, layer, onClose }) {
           <button class="primary" onClick=${onClose}>Close</button>
         </span>
       </div>
-      <div class="picture-room" ref=${room} tabindex="0" autofocus role="region" aria-label="The picture; scroll or drag to move" onPointerDown=${held} onPointerMove=${moved}>
+      <div class="picture-room" ref=${room} tabindex="0" autofocus role="region" aria-label="The picture; scroll or drag to move"
+        onPointerDown=${held} onPointerMove=${moved}>
         ${size && html`
           <div class="picture-sheet" style=${{ width: `${Math.round(width * scale)}px`, height: `${Math.round(height * scale)}px` }}>
             <img src=${url} alt=${alt} class=${scale >= 2 ? "pixels" : ""} draggable=${false} />
