@@ -49,7 +49,10 @@ def asked(server: Server, path: str, *, method: str = "GET", **headers: str) -> 
     """Status, headers and body; `headers` replace those of a browser that was sent here by the page itself."""
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
     connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-    for key, value in {"Host": f"127.0.0.1:{server.server_port}", **{k.replace("_", "-"): v for k, v in headers.items()}}.items():
+    for key, value in {
+        "Host": f"127.0.0.1:{server.server_port}",
+        **{k.replace("_", "-"): v for k, v in headers.items()},
+    }.items():
         connection.putheader(key, value)
     connection.endheaders()
     reply = connection.getresponse()
@@ -190,6 +193,19 @@ def test_a_bad_line_is_said_once(writer):
     assert feed.news(news["after"])["run"] == {}
 
 
+def test_a_log_too_large_to_follow_is_thinned_and_said(writer, monkeypatch):
+    for step in range(3, 21):
+        writer.rl_step(step, before=1)
+    monkeypatch.setattr("saccade.report.feed.MOST", (writer.path / "rollouts.jsonl").stat().st_size // 4)
+    run = Feed(writer.path).news("")["run"]
+    steps = sorted({group["step"] for group in run["groups"]})
+    assert 3 <= len(steps) <= 5 and steps[0] == 1 and steps[-1] == 20 and len(run["groups"]) == 4 * len(steps)
+    assert (
+        f"{len(steps)} of 20 parts of rollouts.jsonl are shown, evenly spaced: it is too large to follow as a whole."
+        in run["left_out"]
+    )
+
+
 # ---- what is answered
 
 
@@ -197,7 +213,11 @@ def test_the_page_data_traces_and_pictures(server, writer):
     status, headers, body = asked(server, "/")
     assert status == 200 and b"<title>run</title>" in body and headers["Cache-Control"] == "no-store"
     policy = headers["Content-Security-Policy"]
-    assert "default-src 'none'" in policy and "connect-src 'self'" in policy and "unsafe-inline" not in policy.split("style-src")[0]
+    assert (
+        "default-src 'none'" in policy
+        and "connect-src 'self'" in policy
+        and "unsafe-inline" not in policy.split("style-src")[0]
+    )
     assert headers["X-Content-Type-Options"] == "nosniff" and headers["Cross-Origin-Resource-Policy"] == "same-origin"
     status, headers, body = asked(server, "/data?after=", Accept_Encoding="gzip, br")
     assert status == 200 and headers["Content-Encoding"] == "gzip" and len(json.loads(body)["run"]["groups"]) == 8
@@ -227,7 +247,12 @@ def test_a_picture_that_is_none_or_outside_is_not_sent(server, writer, tmp_path)
 
 def test_other_sites_are_refused(server):
     port = server.server_port
-    assert asked(server, "/data", Host=f"localhost:{port}", Sec_Fetch_Site="same-origin", Origin=f"http://localhost:{port}")[0] == 200
+    assert (
+        asked(
+            server, "/data", Host=f"localhost:{port}", Sec_Fetch_Site="same-origin", Origin=f"http://localhost:{port}"
+        )[0]
+        == 200
+    )
     for headers in (
         {"Host": f"evil.example:{port}"}, {"Host": "127.0.0.1"}, {"Host": f"127.0.0.1:{port + 1}"}, {"Host": f"127.0.0.1:{port}.evil.example"},
         {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Origin": f"https://127.0.0.1:{port}"},
@@ -257,7 +282,10 @@ def test_it_listens_on_loopback_only(server):
 
 
 def test_a_port_that_is_taken(server, writer):
-    with pytest.raises(CannotServe, match=f"port {server.server_port} of 127.0.0.1.*--port"), serving(writer.path, port=server.server_port):
+    with (
+        pytest.raises(CannotServe, match=f"port {server.server_port} of 127.0.0.1.*--port"),
+        serving(writer.path, port=server.server_port),
+    ):
         pass
 
 
@@ -294,7 +322,9 @@ def test_a_page_hears_how_the_run_ended(writer):
 
 def test_a_training_goes_on_without_its_page(server, writer, monkeypatch):
     with watched(writer.path, port=server.server_port) as sentence:
-        assert sentence.startswith("the page cannot be served (cannot listen on port") and sentence.endswith("the training goes on without it")
+        assert sentence.startswith("the page cannot be served (cannot listen on port") and sentence.endswith(
+            "the training goes on without it"
+        )
     monkeypatch.setattr(sys, "executable", "/nonexistent/python")
     with watched(writer.path) as sentence:
         assert "the training goes on without it" in sentence

@@ -74,10 +74,18 @@ def test_the_page_holds_the_run(run, tmp_path):
 
 def test_numbers_have_six_digits_and_are_finite(tmp_path):
     path = runs.begun(tmp_path / "run")
-    (path / "metrics.jsonl").write_text('{"reward/mean": 0.12345678901, "policy/lr": 1e-4, "reward/bad": NaN, "loss/mean": 1e999, "run/step": 123456789}\n')
+    (path / "metrics.jsonl").write_text(
+        '{"reward/mean": 0.12345678901, "policy/lr": 1e-4, "reward/bad": NaN, "loss/mean": 1e999, "run/step": 123456789}\n'
+    )
     write_page([path], tmp_path / "page.html")
     (line,) = unpacked(tmp_path / "page.html", "run-0")["metrics"]
-    assert line == {"reward/mean": 0.123457, "policy/lr": 0.0001, "reward/bad": "NaN", "loss/mean": "1e999", "run/step": 123456789}
+    assert line == {
+        "reward/mean": 0.123457,
+        "policy/lr": 0.0001,
+        "reward/bad": "NaN",
+        "loss/mean": "1e999",
+        "run/step": 123456789,
+    }
 
 
 def test_torn_and_bad_lines_are_passed_over_and_said(tmp_path):
@@ -97,9 +105,19 @@ def test_torn_and_bad_lines_are_passed_over_and_said(tmp_path):
 @pytest.mark.parametrize(
     ("name", "row", "bad", "good"),
     [
-        ("rollouts.jsonl", {"marks": [{"box": [0, 0, 1]}, {"box": [0, 0, 1, 1]}, "x", {"point": [1, "2"]}]}, "marks", [{"box": [0, 0, 1, 1]}]),
+        (
+            "rollouts.jsonl",
+            {"marks": [{"box": [0, 0, 1]}, {"box": [0, 0, 1, 1]}, "x", {"point": [1, "2"]}]},
+            "marks",
+            [{"box": [0, 0, 1, 1]}],
+        ),
         ("rollouts.jsonl", {"reward": "nan"}, "reward", None),
-        ("rollouts.jsonl", {"scores": {"a": {"value": "inf", "why": "w"}, "b": 3}}, "scores", {"a": {"value": None, "why": "w (the value was inf)"}}),
+        (
+            "rollouts.jsonl",
+            {"scores": {"a": {"value": "inf", "why": "w"}, "b": 3}},
+            "scores",
+            {"a": {"value": None, "why": "w (the value was inf)"}},
+        ),
         ("rollouts.jsonl", {"pictures": ["a", 3, None]}, "pictures", ["a"]),
         ("rollouts.jsonl", {"seen": [[1, 2], [1]]}, "seen", [[1, 2]]),
         ("rollouts.jsonl", {"asked": [{"judge": "j", "prompt": "p"}]}, "asked", []),
@@ -120,12 +138,18 @@ def test_a_small_page_keeps_evenly_spaced_steps_and_says_the_rest(big, tmp_path)
     assert steps[0] == 1 and steps[-1] == 100 and max(gaps) - min(gaps) <= 1 and len(steps) > 5
     assert all(len(group["rollouts"]) == 4 for group in unpacked(small, "run-0")["groups"])
     found = unpacked(small, "run-0")["left_out"]
-    assert f"{len(steps)} of 100 steps with rollouts are in this file (evenly spaced, the first and the last among them)" in " ".join(found)
+    assert (
+        f"{len(steps)} of 100 steps with rollouts are in this file (evenly spaced, the first and the last among them)"
+        in " ".join(found)
+    )
     shown = unpacked(small, "pictures")
     own = {sha for group in unpacked(small, "run-0")["groups"] for sha in group["pictures"]}
     if lost := len(own - shown.keys()):
         assert f"{lost} of {len(own)} pictures are left out" in " ".join(found)
-    assert len(unpacked(whole, "pictures")) == 60 and unpacked(whole, "tokens-0").keys() > unpacked(small, "tokens-0").keys()
+    assert (
+        len(unpacked(whole, "pictures")) == 60
+        and unpacked(whole, "tokens-0").keys() > unpacked(small, "tokens-0").keys()
+    )
 
 
 def test_pictures_shrink_before_any_is_left_out(tmp_path):
@@ -235,7 +259,9 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(run, tmp_path, capsys)
         "import resource, signal, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000));"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); from saccade.cli import main; sys.exit(main(sys.argv[1:]))"
     )
-    found = subprocess.run([sys.executable, "-c", script, "view", str(run), "--out", str(out), "--no-open"], capture_output=True, text=True)
+    found = subprocess.run(
+        [sys.executable, "-c", script, "view", str(run), "--out", str(out), "--no-open"], capture_output=True, text=True
+    )
     assert found.returncode == 1 and "cannot write" in found.stderr and found.stderr.count("\n") == 1
     assert out.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["page.html"]
 
@@ -252,7 +278,12 @@ def test_a_large_log_is_not_held_in_memory(tmp_path):
         "write_page([Path(sys.argv[1])], Path(sys.argv[2]), size=1_000_000);"
         "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     )
-    found = subprocess.run([sys.executable, "-c", script, str(path), str(tmp_path / "page.html")], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", script, str(path), str(tmp_path / "page.html")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert int(found.stdout.split()[1]) < 300_000, found.stdout  # kB
 
 
@@ -266,7 +297,9 @@ def test_choosing():
 def test_lines_of_one_step_are_kept_together(run):
     entries = scanned(Source(run), "rollouts.jsonl")
     assert [entry.unit for entry in entries] == [("rl", step) for step in range(1, 13)]
-    assert [entry.unit[1] for entry in chosen(entries, share=0.25)] == [1, 6, 12] or len(chosen(entries, share=0.25)) == 3
+    assert [entry.unit[1] for entry in chosen(entries, share=0.25)] == [1, 6, 12] or len(
+        chosen(entries, share=0.25)
+    ) == 3
     assert sum(entry.size for entry in entries) == (run / "rollouts.jsonl").stat().st_size
 
 
@@ -277,8 +310,14 @@ def test_scripts_can_be_joined():
         text = path.read_text()
         imports = [line for line in text.splitlines() if line.startswith("import")]
         assert all(re.fullmatch(r'import \{[^}]*\} from "\./[\w-]+\.js";', line) for line in imports), path.name
-        assert not re.search(r"^export default|^await |\bimport\(|innerHTML|dangerouslySetInnerHTML|\beval\(|new Function", text, re.MULTILINE), path.name
-        for kind, names in re.findall(r"^(?:export )?(?:async )?(function\*?|class|const|let|var) (\{[^}]*\}|\w+)", text, re.MULTILINE):
+        assert not re.search(
+            r"^export default|^await |\bimport\(|innerHTML|dangerouslySetInnerHTML|\beval\(|new Function",
+            text,
+            re.MULTILINE,
+        ), path.name
+        for kind, names in re.findall(
+            r"^(?:export )?(?:async )?(function\*?|class|const|let|var) (\{[^}]*\}|\w+)", text, re.MULTILINE
+        ):
             for name in re.findall(r"\w+", names):
                 assert name not in declared, f"{name} is declared in {declared[name]} and in {path.name} ({kind})"
                 declared[name] = path.name

@@ -1,11 +1,11 @@
 """A run that grows, piece by piece: all of it once, then what is new since.
 
     >>> feed = Feed(Path("runs/reason_rft-2026-11-20-1"))
-    >>> first = feed.news("")                      # {"after": token, "whole": True, "run": {...}}
-    >>> feed.news(first["after"])                  # {"after": token, "whole": False, "run": {"metrics": [...], "groups": [...]}}
+    >>> first = feed.news("")             # {"after": token, "whole": True, "run": {...}}
+    >>> feed.news(first["after"])         # {"after": token, "whole": False, "run": {"metrics": [...], "groups": [...]}}
 
-A token says how far each log was read and what stood there, so the feed keeps nothing per reader. Where that is no longer so (the
-run was resumed and its logs cut back, or the folder was replaced) the answer is whole again.
+A token says how far each log was read and what stood there, so the feed keeps nothing per reader. Where that is no
+longer so (the run was resumed and its logs cut back, or the folder was replaced) the answer is whole again.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ class Feed:
             run |= _parts(name, list(read(source, name, entries if left is None else left[0])), is_whole=is_whole)
             left_out += [] if left is None else [left[1]]
             marks["logs"][name] = [end, _tail(source, name, end)]
+        if not is_whole:
+            source.refused.clear()  # said already
         left_out += source.faults() + (run_data.absent(source, run) if is_whole else [])
         if is_whole or left_out:
             run["left_out"] = left_out
@@ -82,7 +84,9 @@ class Feed:
             return False
         return all(_tail(source, name, end) == tail for name, (end, tail) in known["logs"].items())
 
-    def _new(self, source: Source, name: str, start: int, *, is_writing: bool) -> tuple[list[Entry], tuple[list[Entry], str] | None]:
+    def _new(
+        self, source: Source, name: str, start: int, *, is_writing: bool
+    ) -> tuple[list[Entry], tuple[list[Entry], str] | None]:
         """Entries from `start`, and if they are too many those to send and a sentence about the others."""
         entries = scanned(source, name, start=start)
         if name == "rollouts.jsonl" and entries and is_writing and not self._is_settled(source, entries[-1]):
@@ -91,11 +95,12 @@ class Feed:
         if size <= MOST:
             return entries, None
         some = chosen(entries, share=MOST / size)
-        told = f"{len(some):,} of {len(entries):,} parts of {name} are shown, evenly spaced: it is too large to follow as a whole."
+        shown = f"{len(some):,} of {len(entries):,} parts of {name} are shown, evenly spaced"
+        told = f"{shown}: it is too large to follow as a whole."
         return entries, (some, told)
 
     def _is_settled(self, source: Source, last: Entry) -> bool:
-        """Whether the step that `last` is of has been logged to its end: all at once, and before its line of metrics."""
+        """Whether the step of `last` has been logged to its end: all at once, and before its line of metrics."""
         try:
             if time.time() - os.stat(self.path / "rollouts.jsonl").st_mtime > SETTLED:
                 return True

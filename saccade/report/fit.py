@@ -1,5 +1,6 @@
-"""Which lines of a log go into a file of limited size: evenly spaced ones, chosen before they are read, so that a log of gigabytes
-is never in memory.
+"""Which lines of a log go into a file of limited size: evenly spaced ones, chosen before they are read.
+
+So a log of gigabytes is never in memory.
 
     >>> entries = scanned(source, "rollouts.jsonl")              # one per step
     >>> kept = chosen(entries, share=0.25)                       # every fourth step, the first and the last among them
@@ -21,7 +22,8 @@ SAMPLED = 4 * 2**20  # bytes of a log by which its packed size is judged
 class Entry(NamedTuple):
     """Lines that stand together and are kept or left out together.
 
-    `unit` says what they belong to (a step, a sample); units are spaced evenly within their `family` (a set). None is always kept.
+    `unit` says what they belong to (a step, a sample); units are spaced evenly within their `family` (a set). None is
+    always kept.
     """
 
     start: int
@@ -54,7 +56,13 @@ LABELS: dict[str, Label] = {
 }
 
 
-WEIGHED = {"metrics.jsonl": 2.0, "rollouts.jsonl": 4.0, "tokens.jsonl": 1.0, "evaluations.jsonl": 2.0, "samples.jsonl": 1.0}
+WEIGHED = {
+    "metrics.jsonl": 2.0,
+    "rollouts.jsonl": 4.0,
+    "tokens.jsonl": 1.0,
+    "evaluations.jsonl": 2.0,
+    "samples.jsonl": 1.0,
+}
 """The logs, and how much of the room each may take where they do not all fit, against the others."""
 
 

@@ -23,11 +23,13 @@ IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w-]+)\.js";\n', re.MULTILINE
 EXPORT = re.compile(r"^export (?=(?:async )?function|class|const)", re.MULTILINE)
 
 
-def static_page(names: Sequence[str], *, runs: Sequence[str], tokens: Sequence[str], pictures: Mapping[str, str]) -> str:
+def static_page(
+    names: Sequence[str], *, runs: Sequence[str], tokens: Sequence[str], pictures: Mapping[str, str]
+) -> str:
     """The file that `saccade view` writes.
 
-    `runs` are the `packed` objects that run_data.py describes; `tokens` one packed {group id: traces} per run; `pictures` maps a
-    picture's hash to base64 WebP.
+    `runs` are the `packed` objects that run_data.py describes; `tokens` one packed {group id: traces} per run;
+    `pictures` maps a picture's hash to base64 WebP.
     """
     data = [_blob(f"run-{n}", run) for n, run in enumerate(runs)]
     data += [_blob(f"tokens-{n}", traces) for n, traces in enumerate(tokens)]
@@ -37,7 +39,9 @@ def static_page(names: Sequence[str], *, runs: Sequence[str], tokens: Sequence[s
 
 def packed(value: Any) -> str:
     """JSON as the browser unpacks it: gzip in base64, which holds no character that could end an element."""
-    return base64.b64encode(gzip.compress(json.dumps(value, separators=(",", ":")).encode("ascii"), compresslevel=6, mtime=0)).decode()
+    return base64.b64encode(
+        gzip.compress(json.dumps(value, separators=(",", ":")).encode("ascii"), compresslevel=6, mtime=0)
+    ).decode()
 
 
 class Page(NamedTuple):
@@ -77,7 +81,9 @@ def _page(*, title: str, data: str, connect: str) -> Page:
     if bad := next((text for text in scripts if re.search(r"</script|<!--", text, re.IGNORECASE)), None):
         raise ValueError(f"a script of the page holds </script or <!--, which would end it early: {bad[:60]!r}")
     styles = [(PAGE / "vendor" / "uPlot.min.css"), *sorted((PAGE / "css").glob("*.css"))]
-    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts)
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts
+    )
     policy = (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob: 'self'; "
         f"connect-src {connect}; base-uri 'none'; form-action 'none'"

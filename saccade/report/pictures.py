@@ -1,8 +1,8 @@
 """Pictures of a run as small WebP files: as large as fit into a page of limited size, made in parallel threads.
 
-    >>> fitted = fit_pictures([(source, sha), ...], room=4_000_000)
-    >>> fitted.webp["d48a..."]                                   # bytes
-    >>> fitted.side                                              # 640: the long side of none is larger
+>>> fitted = fit_pictures([(source, sha), ...], room=4_000_000)
+>>> fitted.webp["d48a..."]                                   # bytes
+>>> fitted.side                                              # 640: the long side of none is larger
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ JUDGED_BY = 40  # pictures by which the size of all is estimated
 
 @dataclass(frozen=True)
 class Fitted:
-    """Pictures that fit: sha to WebP bytes; `shrunk` are smaller than their originals, `absent` and `unreadable` have no file that can be shown."""
+    """Pictures that fit: sha to WebP bytes.
+
+    `shrunk` are smaller than their originals; `absent` and `unreadable` have no file that can be shown.
+    """
 
     webp: dict[str, bytes]
     side: int
@@ -75,7 +78,7 @@ def in_page(data: bytes) -> int:
 
 
 def opened(source: Source, sha: str) -> tuple[bytes, Image.Image] | None:
-    """The file of a picture, the original if it is there, else the preview, and the picture, not yet decoded; None where there is neither."""
+    """A picture's file, the original or else the preview, and the picture in it, not yet decoded; None where there is none."""
     if not SHA.fullmatch(sha):
         return None
     for name in (f"pictures/{sha}.png", f"previews/{sha}.webp"):
@@ -107,13 +110,20 @@ def thumbnail(image: Image.Image, *, side: int, quality: int) -> bytes:
 
 
 def _promising(wanted: Sequence[tuple[Source, str]], *, room: int) -> list[tuple[int, int]]:
-    """The steps to try, judged by some of the pictures: the largest that should fit and those below it, else the one that takes least."""
+    """The steps to try, judged by some of the pictures: the largest that should fit and those below it.
+
+    Where none should, the one that takes least.
+    """
     if len(wanted) <= JUDGED_BY:
         return list(STEPS)
     sizes = [_estimate(wanted, *step) for step in STEPS]
     fits = next((n for n, size in enumerate(sizes) if size <= room), None)
     least = min(range(len(STEPS)), key=sizes.__getitem__)
-    return [STEPS[least]] if fits is None else [STEPS[n] for n in range(fits, len(STEPS)) if n == fits or sizes[n] < sizes[fits]]
+    return (
+        [STEPS[least]]
+        if fits is None
+        else [STEPS[n] for n in range(fits, len(STEPS)) if n == fits or sizes[n] < sizes[fits]]
+    )
 
 
 def _estimate(wanted: Sequence[tuple[Source, str]], side: int, quality: int) -> int:
@@ -140,7 +150,12 @@ def _made(source: Source, sha: str, *, side: int, quality: int) -> tuple[bytes, 
         if image.format == "WEBP" and not is_larger:
             return data, False
         return thumbnail(image, side=side, quality=quality), is_larger
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow says of files that are no pictures
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        Image.DecompressionBombError,
+    ):  # what Pillow says of files that are no pictures
         return "unreadable"
 
 

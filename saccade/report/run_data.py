@@ -14,7 +14,19 @@ from typing import Any
 from saccade.report.source import Source
 
 OF_GROUP = ("step", "stage", "sample", "kind", "prompt", "pictures", "seen", "target", "gold")
-OF_ROLLOUT = ("text", "tokens", "forced_tokens", "forced", "stop", "reward", "scores", "advantage", "marks", "asked", "turns")
+OF_ROLLOUT = (
+    "text",
+    "tokens",
+    "forced_tokens",
+    "forced",
+    "stop",
+    "reward",
+    "scores",
+    "advantage",
+    "marks",
+    "asked",
+    "turns",
+)
 NEWER = {
     "recipe.json": "what the recipe says and where its numbers come from",
     "evaluations.jsonl": "the answers of each evaluation",
@@ -25,14 +37,22 @@ NEWER = {
 def head(source: Source, *, name: str = "") -> dict[str, Any]:
     """The run without its logs, called by its folder unless by another `name`."""
     objects = ("recipe", "command", "summary", "check")
-    return {"name": name or source.name, "state": source.state(), **{key: source.object(f"{key}.json") for key in objects}}
+    return {
+        "name": name or source.name,
+        "state": source.state(),
+        **{key: source.object(f"{key}.json") for key in objects},
+    }
 
 
 def absent(source: Source, run: dict[str, Any]) -> list[str]:
     """Of files that newer runs have by their first step and this one lacks, a sentence each."""
     if not any("run/total_steps" in row for row in run["metrics"]):
         return []
-    return [f"This run has no {name}: {what} cannot be shown." for name, what in NEWER.items() if not (source.path / name).exists()]
+    return [
+        f"This run has no {name}: {what} cannot be shown."
+        for name, what in NEWER.items()
+        if not (source.path / name).exists()
+    ]
 
 
 def names(sources: Sequence[Source]) -> list[str]:
@@ -83,7 +103,10 @@ def without_totals(rows: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]]
 
 
 def pictures_of(run: dict[str, Any]) -> list[str]:
-    """The pictures that a run's object names, each once: those of evaluations, then of groups from the last to the first, then of samples."""
+    """The pictures that a run's object names, each once.
+
+    First those of evaluations, then those of groups from the last to the first, then those of samples.
+    """
     named: dict[str, None] = {}
     for row in run["evaluations"]:
         named.update(dict.fromkeys(row["pictures"]))

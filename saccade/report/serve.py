@@ -4,11 +4,12 @@
     ...     server.address                          # http://127.0.0.1:8421/
     ...     server.serve_forever()
 
-It answers GET for four things: the page, /data, /tokens and /pictures/<hash>, all of this one run. A web page of another site must not
-read them through the browser of whoever trains, so requests that name another host or come from another origin are refused.
+It answers GET for four things: the page, /data, /tokens and /pictures/<hash>, all of this one run. A web page of another
+site must not read them through the browser of whoever trains, so requests that name another host or come from another
+origin are refused.
 
-`python -m saccade.report.serve RUN` is what `saccade train --watch` starts: it says its address on one line, and ends with whoever holds
-the other end of its standard input.
+`python -m saccade.report.serve RUN` is what `saccade train --watch` starts: it says its address on one line, and ends
+with whoever holds the other end of its standard input.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ class Server(ThreadingHTTPServer):
         self.run, self.feed = Path(run), Feed(run)
         self.page = live_page(Source(run).name)
         self.hosts = {f"{name}:{self.server_port}" for name in (HOST, "localhost")}
-        self.asked_at = self.answered_at = float("-inf")  # when a page last asked, and when it asked what it last got an answer to
+        self.asked_at = self.answered_at = float(
+            "-inf"
+        )  # when a page last asked, and when it asked what it last got an answer to
         self.picture = lru_cache(maxsize=256)(self._picture)
 
     @property
@@ -133,14 +136,18 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             found = make()
         except (Gone, FileNotFoundError) as gone:  # removed before, or while, it was read
-            return self._say(HTTPStatus.SERVICE_UNAVAILABLE, str(gone) if isinstance(gone, Gone) else f"{self.server.run} is gone")
+            return self._say(
+                HTTPStatus.SERVICE_UNAVAILABLE, str(gone) if isinstance(gone, Gone) else f"{self.server.run} is gone"
+            )
         self._send(json.dumps(found, separators=(",", ":")).encode("ascii"), "application/json")
         self.server.answered_at = began
 
     def _say(self, status: HTTPStatus, sentence: str, **headers: str) -> None:
         self._send(json.dumps({"error": sentence}).encode(), "application/json", status=status, **headers)
 
-    def _send(self, data: bytes, kind: str, *, status: HTTPStatus = HTTPStatus.OK, cache: str = "no-store", **headers: str) -> None:
+    def _send(
+        self, data: bytes, kind: str, *, status: HTTPStatus = HTTPStatus.OK, cache: str = "no-store", **headers: str
+    ) -> None:
         is_text = not kind.startswith("image/")
         if is_text and len(data) > 1000 and "gzip" in self.headers.get("Accept-Encoding", ""):
             data = gzip.compress(data, compresslevel=3, mtime=0)
@@ -148,7 +155,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         said = {
             "Content-Type": kind, "Content-Length": str(len(data)), "Cache-Control": cache, "Vary": "Accept-Encoding",
-            "Content-Security-Policy": f"{self.server.page.policy}; frame-ancestors 'none'", "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": f"{self.server.page.policy}; frame-ancestors 'none'",
+            "X-Content-Type-Options": "nosniff",
             "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "Cross-Origin-Resource-Policy": "same-origin",
             "Cross-Origin-Opener-Policy": "same-origin", **headers,
         }  # fmt: skip

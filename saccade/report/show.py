@@ -27,7 +27,10 @@ def show(runs: Sequence[Path], *, out: Path | None = None, megabytes: float | No
     if not target.resolve().parent.is_dir():
         raise Refused(f"--out {target}: there is no folder {target.resolve().parent}")
     written = write_page(runs, target, size=size)
-    print(f"wrote {written.path} ({written.size / MEGABYTE:.1f} MB)" + ("; it does not hold everything:" if written.left_out else ""))
+    print(
+        f"wrote {written.path} ({written.size / MEGABYTE:.1f} MB)"
+        + ("; it does not hold everything:" if written.left_out else "")
+    )
     for sentence in written.left_out:
         print(f"  {sentence}")
     if opens:

@@ -1,5 +1,8 @@
-"""Rows of a run's logs in the form that the page relies on. What a damaged or foreign file says otherwise is dropped, row by row or
-part by part, so that the page needs no doubt of its own."""
+"""Rows of a run's logs in the form that the page relies on.
+
+What a damaged or foreign file says otherwise is dropped, row by row or part by part, so that the page needs no doubt of
+its own.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A run's folder as the page reads it: whatever is there, whole lines only, nothing outside the folder, and a count of what was skipped.
+"""A run's folder as the page reads it: whatever is there, whole lines only, nothing outside the folder.
 
-`run/files.py` refuses a damaged log, as a run must not go on from one. To look at a run nothing should refuse: bad lines are passed
-over and said.
+`run/files.py` refuses a damaged log, as a run must not go on from one. To look at a run nothing should refuse: bad lines
+are passed over and counted.
 
     >>> source = Source(Path("runs/reason_rft-2026-11-20-1"))
     >>> for start, end, text in source.texts("metrics.jsonl"):
@@ -40,7 +40,9 @@ class Source:
     @property
     def holds_run(self) -> bool:
         """Whether there is anything that a run writes."""
-        return any((self.path / name).is_file() for name in ("command.json", "metrics.jsonl", "rollouts.jsonl", "summary.json"))
+        return any(
+            (self.path / name).is_file() for name in ("command.json", "metrics.jsonl", "rollouts.jsonl", "summary.json")
+        )
 
     def open(self, name: str) -> BinaryIO | None:
         """The file `name`, None where there is none, or where it is not a file of this folder."""
@@ -69,9 +71,9 @@ class Source:
         return found
 
     def texts(self, name: str, *, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, int, bytes]]:
-        """The whole lines of a log from byte `start`, up to `stop`: where each begins and ends, and its text (empty if absurdly long).
+        """The whole lines of a log from byte `start`, up to `stop`: where each begins and ends, and its text.
 
-        What a writer has not finished is not there yet.
+        The text of an absurdly long one is empty. What a writer has not finished is not there yet.
         """
         file = self.open(name)
         if file is None:
@@ -114,7 +116,9 @@ class Source:
         said = []
         for name, count in sorted(self.skipped.items()):
             lines = "1 line" if count == 1 else f"{count:,} lines"
-            said.append(f"{lines} of {name} cannot be read (damaged or edited) and {'is' if count == 1 else 'are'} left out.")
+            said.append(
+                f"{lines} of {name} cannot be read (damaged or edited) and {'is' if count == 1 else 'are'} left out."
+            )
         for name in sorted(self.refused):
             said.append(f"{name} is left out: it is damaged, or a link that leads out of the run's folder.")
         return said

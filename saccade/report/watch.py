@@ -1,4 +1,4 @@
-"""`saccade train --watch`: the live page in a process of its own, so that a training is neither slowed nor stopped by it."""
+"""`saccade train --watch`: the live page in a process of its own, so that no training is slowed or stopped by it."""
 
 from __future__ import annotations
 

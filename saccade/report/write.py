@@ -3,9 +3,9 @@
     >>> write_page([Path("runs/reason_rft-2026-11-20-1")], Path("view.html"), size=16_000_000)
     Written(path=PosixPath('view.html'), size=2408113, left_out=())
 
-What a page holds is small but for pictures, rollouts and token traces. Where all do not fit, pictures become smaller first, down to
-160 pixels. Then lines are left out, evenly spaced ones, by shares that favour rollouts; last, the pictures of the oldest steps. The page
-says each of these in a sentence.
+What a page holds is small but for pictures, rollouts and token traces. Where all do not fit, pictures become smaller
+first, down to 160 pixels. Then lines are left out, evenly spaced ones, by shares that favour rollouts; last, the pictures
+of the oldest steps. The page says each of these in a sentence.
 """
 
 from __future__ import annotations
@@ -21,14 +21,18 @@ from saccade.report.fit import SAMPLED, WEIGHED, Entry, chosen, evenly, fair, re
 from saccade.report.page import packed, static_page
 from saccade.report.pictures import Fitted, fit_pictures, smallest_need
 from saccade.report.source import Source
-from saccade.run.files import RunError, write_atomically
+from saccade.run.files import write_atomically
 
 MEGABYTE = 1_000_000
-SIZE = 16 * MEGABYTE  # mail servers commonly take 20 to 25 MB, and an attachment grows by a third on its way: this page holds base64 already
+SIZE = 16 * MEGABYTE  # under the 20 to 25 MB that common mail services allow
 SMALLEST = MEGABYTE  # the page itself and a few figures need that
 DENSEST = 12  # lines that pack better count as if they did not: a browser has to hold them unpacked
 PICTURES = 0.35  # of the room at most is kept free for pictures where lines compete with them
-NOUNS = {"metrics.jsonl": "steps in the curves", "rollouts.jsonl": "steps with rollouts", "tokens.jsonl": "groups with token traces"}
+NOUNS = {
+    "metrics.jsonl": "steps in the curves",
+    "rollouts.jsonl": "steps with rollouts",
+    "tokens.jsonl": "groups with token traces",
+}
 _Logs = dict[tuple[int, str], list[Entry]]  # (which run, name of the log) -> its entries
 
 
@@ -42,7 +46,10 @@ class Written:
 
 
 def write_page(paths: Sequence[Path], out: Path, *, size: int = SIZE) -> Written:
-    """Write the page of one or two runs to `out`, whole or not at all, in at most `size` bytes. RunError if the disk refuses."""
+    """Write the page of one or two runs to `out`, whole or not at all, in about `size` bytes at most.
+
+    RunError if the disk refuses.
+    """
     sources = [Source(path) for path in paths]
     room = size - len(static_page([], runs=[], tokens=[], pictures={})) - 8_000  # for the sentences
     logs = {(n, name): scanned(source, name) for n, source in enumerate(sources) for name in WEIGHED}
@@ -60,7 +67,9 @@ def write_page(paths: Sequence[Path], out: Path, *, size: int = SIZE) -> Written
         kept = _chosen(logs, needs, room=slack * lines_room)
     fitted = fit_pictures(wanted, room=room - sum(map(len, texts)))
     for n, (source, run) in enumerate(zip(sources, runs, strict=True)):
-        run["left_out"] += [sentence for name in WEIGHED for sentence in _said_of_lines(name, logs[n, name], kept[n, name])]
+        run["left_out"] += [
+            sentence for name in WEIGHED for sentence in _said_of_lines(name, logs[n, name], kept[n, name])
+        ]
         run["left_out"] += _said_of_pictures(run_data.pictures_of(run), fitted)
         run["left_out"] += source.faults()
     packed_runs = [packed(run) for run in runs]
@@ -139,9 +148,13 @@ def _said_of_pictures(shas: Sequence[str], fitted: Fitted) -> list[str]:
     own = frozenset(shas)
     said = []
     if small := len(own & fitted.shrunk):
-        said.append(f"{small:,} of {len(own):,} pictures are smaller than the originals: {fitted.side} px on the long side.")
+        said.append(
+            f"{small:,} of {len(own):,} pictures are smaller than the originals: {fitted.side} px on the long side."
+        )
     if missing := len(own - fitted.webp.keys() - fitted.absent - fitted.unreadable):
-        said.append(f"{missing:,} of {len(own):,} pictures are left out, those of the oldest steps first; --size allows more.")
+        said.append(
+            f"{missing:,} of {len(own):,} pictures are left out, those of the oldest steps first; --size allows more."
+        )
     if lost := len(own & fitted.absent):
         said.append(f"{lost:,} of {len(own):,} pictures are not in the run's folder.")
     if bad := len(own & fitted.unreadable):

@@ -12,7 +12,13 @@ from typing import Any
 import pytest
 
 IS_REQUIRED = os.environ.get("SACCADE_BROWSER") == "required"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
@@ -30,7 +36,12 @@ def browser() -> Iterator[Any]:
         from playwright.sync_api import sync_playwright
     except ImportError:
         refuse("the tests of the page need Playwright: pip install 'saccade[browser]'")
-    path = os.environ.get("SACCADE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    path = (
+        os.environ.get("SACCADE_CHROMIUM")
+        or shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     if path is None:
         refuse("the tests of the page need Chromium: apt-get install chromium, or name one with SACCADE_CHROMIUM=/path")
     with sync_playwright() as playwright:
@@ -57,7 +68,9 @@ def look(browser: Any) -> Iterator[Callable[..., Any]]:
     contexts, faults = [], Faults()
 
     def opened(address: str, *, width: int = 1280, height: int = 900, dark: bool = False) -> Any:
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light")
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+        )
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(15_000)

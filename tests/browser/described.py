@@ -52,7 +52,10 @@ def checked() -> dict[str, Any]:
          "whys": ["IoU 0.50", "IoU 0.50"], "of": 42, "advice": "look at the frame of the boxes", "count": 2},
         {"level": "note", "kind": "tokens", "what": "prompts have 76 to 120 tokens", "rows": [], "whys": [], "of": 0, "advice": "", "count": 0},
     ]  # fmt: skip
-    parts = [{"name": "stage rl", "about": "2,000 samples", "findings": findings}, {"name": "evaluation val", "about": "", "findings": []}]
+    parts = [
+        {"name": "stage rl", "about": "2,000 samples", "findings": findings},
+        {"name": "evaluation val", "about": "", "findings": []},
+    ]
     return {"recipe": "look_and_point", "is_sound": False, "errors": 1, "warnings": 1, "notes": 1, "parts": parts}
 
 
@@ -74,7 +77,9 @@ def summary(
 
     first, *_, last = moments
     stages = [name for name in moments if name != first]
-    kinds = {name: {key: measured(name, moments[first])[key] for key in ("n", "is_shifted", "selects")} for name in sizes}
+    kinds = {
+        name: {key: measured(name, moments[first])[key] for key in ("n", "is_shifted", "selects")} for name in sizes
+    }
     return {
         "recipe": "look_and_point", "settings": recipe(seed=seed)["settings"], "seed": seed, "seconds": 93.5, "steps": dict(steps),
         "bad_rows": {"train (train)": 2, "val (val)": 0}, "chosen": f"{last}-{steps[last]}",

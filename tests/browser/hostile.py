@@ -26,7 +26,14 @@ MARKUP = [
     "<meta http-equiv=refresh content=\"0;url=http://evil.example/\"><base href=http://evil.example/>",
     "<form action=http://evil.example/><input name=x><button>go</button></form>",
 ]  # fmt: skip
-LETTERS = ["\u2028line\u2029separators", "right\u202eto left\u202c", "zero\u200bwidth\ufeff", "\ud800 lone \udfff", "nul\x00bell\x07", "tag\U000e0041"]
+LETTERS = [
+    "\u2028line\u2029separators",
+    "right\u202eto left\u202c",
+    "zero\u200bwidth\ufeff",
+    "\ud800 lone \udfff",
+    "nul\x00bell\x07",
+    "tag\U000e0041",
+]
 NAMES = ["__proto__", "constructor", "toString", "hasOwnProperty", "prototype", "NaN", "Infinity", "-0", "", " "]
 TEXTS = MARKUP + LETTERS + NAMES
 LONG = "<b>" + "wide" * 50_000 + " " + "word " * 20_000
@@ -42,7 +49,10 @@ def hostile(path: Path, *, seed: int = 0) -> Path:
     metrics = path / "metrics.jsonl"
     rows = [json.loads(line) for line in metrics.read_text().splitlines()]
     for n, row in enumerate(rows):
-        more = {f"{area}/{_text(n + k)}": float(n) for k, area in enumerate(("reward", "policy", "__proto__", "route", "time"))}
+        more = {
+            f"{area}/{_text(n + k)}": float(n)
+            for k, area in enumerate(("reward", "policy", "__proto__", "route", "time"))
+        }
         row |= {**more, "health/x": _text(n), "reward/nan": "nan", "run/__proto__": 1, "eval/__proto__/greedy": 0.5}
     _write(metrics, rows)
     for name in ("recipe", "check", "command", "summary"):
@@ -62,10 +72,18 @@ def _text(n: int) -> str:
 def _rollout(row: dict[str, Any], n: int) -> dict[str, Any]:
     scores = {**row["scores"], _text(n): {"value": 1.0, "why": _text(n + 1), "route": _text(n + 2)},
               "__proto__": {"value": "nan", "why": _text(n)}}  # fmt: skip
-    row = {**row, **_sample(row, n), "text": f"<think>{_text(n)}</think>{_text(n + 3)}<answer>{_text(n + 5)}</answer>", "scores": scores}
+    row = {
+        **row,
+        **_sample(row, n),
+        "text": f"<think>{_text(n)}</think>{_text(n + 3)}<answer>{_text(n + 5)}</answer>",
+        "scores": scores,
+    }
     row["stop"] = _text(n) if n % 5 == 0 else row["stop"]
     row["marks"] = [{**mark, "label": _text(n), "verb": _text(n + 1)} for mark in row.get("marks", [])]
-    row["marks"] += [{"picture": 10**9, "box": [-5, -5, 1e300, 2]}, {"picture": 0, "point": [1e-300, -1e9], "label": LONG[:500]}]
+    row["marks"] += [
+        {"picture": 10**9, "box": [-5, -5, 1e300, 2]},
+        {"picture": 0, "point": [1e-300, -1e9], "label": LONG[:500]},
+    ]
     row["asked"] = [{"judge": _text(n), "prompt": _text(n + 1), "reply": _text(n + 2)}]
     if "turns" in row:
         row["turns"] = [{**turn, "text": _text(n), "pictures": ["../../etc/passwd", _text(n)]} for turn in row["turns"]]
@@ -109,7 +127,11 @@ _SPOILS = {"rollouts": _rollout, "evaluations": _evaluation, "samples": _data, "
 def _spoilt(value: Any, numbers: Any, key: str = "") -> Any:
     """Every text of a description, but for the words that the page chooses by."""
     if isinstance(value, str):
-        return value if key in ("level", "source", "kind", "name") and len(value) < 8 else f"{value} {_text(next(numbers))}"
+        return (
+            value
+            if key in ("level", "source", "kind", "name") and len(value) < 8
+            else f"{value} {_text(next(numbers))}"
+        )
     if isinstance(value, list):
         return [_spoilt(item, numbers, key) for item in value]
     if isinstance(value, dict):

@@ -19,14 +19,27 @@ WORDS = (
 ).split()
 
 
-def large(path: Path, *, groups: int = 2500, siblings: int = 8, pictures: int = 2000, steps: int = 250, words: int = 60, seed: int = 0) -> Path:
+def large(
+    path: Path,
+    *,
+    groups: int = 2500,
+    siblings: int = 8,
+    pictures: int = 2000,
+    steps: int = 250,
+    words: int = 60,
+    seed: int = 0,
+) -> Path:
     """Writes the folder; a step is logged as a trainer does it."""
     rng = random.Random(seed)
     (path / "pictures").mkdir(parents=True)
     (path / "command.json").write_text(json.dumps(COMMAND))
     (path / "recipe.json").write_text(json.dumps(recipe()))
     shas = [_picture(path, n) for n in range(pictures)]
-    with open(path / "rollouts.jsonl", "w") as rollouts, open(path / "metrics.jsonl", "w") as metrics, open(path / "tokens.jsonl", "w") as tokens:
+    with (
+        open(path / "rollouts.jsonl", "w") as rollouts,
+        open(path / "metrics.jsonl", "w") as metrics,
+        open(path / "tokens.jsonl", "w") as tokens,
+    ):
         for step in range(1, steps + 1):
             for index in range(groups // steps):
                 number = (step - 1) * (groups // steps) + index
@@ -34,7 +47,9 @@ def large(path: Path, *, groups: int = 2500, siblings: int = 8, pictures: int = 
                 rollouts.writelines(json.dumps(row) + "\n" for row in rows)
                 if index == 0:
                     tokens.writelines(json.dumps(_trace(row, n, rng)) + "\n" for n, row in enumerate(rows))
-            line = {f"reward/{key}": rng.random() for key in ("mean", "accuracy", "format")} | {f"policy/p{n}": rng.random() for n in range(40)}
+            line = {f"reward/{key}": rng.random() for key in ("mean", "accuracy", "format")} | {
+                f"policy/p{n}": rng.random() for n in range(40)
+            }
             metrics.write(json.dumps({"run/stage": "rl", "run/step": step, "run/total_steps": step, **line}) + "\n")
     return path
 
@@ -73,4 +88,12 @@ def _rows(rng: random.Random, step: int, index: int, *, sha: str, siblings: int,
 def _trace(row: dict, sibling: int, rng: random.Random) -> dict:
     pieces = [row["text"][n : n + 4] for n in range(0, len(row["text"]), 4)]
     lists = {key: [float(f"{rng.gauss(0, 1):.4g}") for _ in pieces] for key in ("logp", "entropy", "change", "weight")}
-    return {"step": row["step"], "stage": "rl", "group": row["group"], "sibling": sibling, "pieces": pieces, "sampled": [1] * len(pieces), **lists}
+    return {
+        "step": row["step"],
+        "stage": "rl",
+        "group": row["group"],
+        "sibling": sibling,
+        "pieces": pieces,
+        "sampled": [1] * len(pieces),
+        **lists,
+    }

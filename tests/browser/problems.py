@@ -46,12 +46,21 @@ def answer(problem: Problem, rng: random.Random, *, skill: float) -> dict[str, A
     """An answer's text, marks, stop, scores and extras; right with the chance `skill`."""
     is_right, has_form = rng.random() < skill, rng.random() < 0.6 + 0.4 * skill
     said, marks, value, why = _ANSWERS[problem.kind](problem, rng, is_right)
-    thought = rng.choice(("Let me look.", "I see several things.", "It is near the middle.")) + f" It should be {said[:24]}."
+    thought = (
+        rng.choice(("Let me look.", "I see several things.", "It is near the middle.")) + f" It should be {said[:24]}."
+    )
     text = f"<think>{thought}</think><answer>{said}</answer>" if has_form else f"<think>{thought}<answer>{said}"
     found: dict[str, Any] = {"text": text, "marks": marks, "stop": "eos" if has_form else "length"}
     found["scores"] = {
-        "accuracy": {"value": value, "why": why, **({"route": problem.kind} if problem.kind in ("box", "click") else {})},
-        "format": {"value": float(has_form), "why": "think, then answer" if has_form else "the think block is not closed"},
+        "accuracy": {
+            "value": value,
+            "why": why,
+            **({"route": problem.kind} if problem.kind in ("box", "click") else {}),
+        },
+        "format": {
+            "value": float(has_form),
+            "why": "think, then answer" if has_form else "the think block is not closed",
+        },
     }
     return found
 
@@ -175,7 +184,11 @@ def _say_mask(problem: Problem, rng: random.Random, is_right: bool) -> tuple[str
     value = round(jaccard(unit, _unit(problem.secret["box"], problem.sizes[0])), 4)
     middle = [round((unit[0] + unit[2]) / 2, 6), round((unit[1] + unit[3]) / 2, 6)]
     mask = {"size": [28, 28], "counts": _runs(box, problem.sizes[0])}
-    marks = [{"picture": 0, "mask": mask}, {"picture": 0, "box": unit}, {"picture": 0, "point": middle, "verb": "point"}]
+    marks = [
+        {"picture": 0, "mask": mask},
+        {"picture": 0, "box": unit},
+        {"picture": 0, "point": middle, "verb": "point"},
+    ]
     return str(list(box)), marks, value, f"mask IoU {value:.2f}"
 
 
@@ -230,7 +243,12 @@ def _say_route(problem: Problem, rng: random.Random, is_right: bool) -> tuple[st
     line = [[x, round(y + rng.uniform(-wide, wide), 4)] for x, y in problem.secret["line"]]
     off = sum(abs(a[1] - b[1]) for a, b in zip(line, problem.secret["line"], strict=True)) / len(line)
     value = round(max(0.0, 1 - 4 * off), 4)
-    return " ".join(f"{x:.2f},{y:.2f}" for x, y in line), [{"picture": 0, "line": line}], value, f"{100 * off:.0f} % off"
+    return (
+        " ".join(f"{x:.2f},{y:.2f}" for x, y in line),
+        [{"picture": 0, "line": line}],
+        value,
+        f"{100 * off:.0f} % off",
+    )
 
 
 def _phone(name: str, rng: random.Random) -> Problem:
@@ -243,6 +261,14 @@ def _phone(name: str, rng: random.Random) -> Problem:
     )  # fmt: skip
 
 
-_MAKERS = {"box": _box, "click": _click, "mask": _mask, "compare": _compare, "sum": _sum, "route": _route, "phone": _phone}
+_MAKERS = {
+    "box": _box,
+    "click": _click,
+    "mask": _mask,
+    "compare": _compare,
+    "sum": _sum,
+    "route": _route,
+    "phone": _phone,
+}
 _ANSWERS = {"box": _say_box, "click": _say_click, "mask": _say_mask, "compare": _say_word, "sum": _say_word,
             "route": _say_route, "phone": _say_click}  # fmt: skip

@@ -1,11 +1,11 @@
 """Run folders in the form that docs/run-folder.md describes, small and always the same, for tests of the page.
 
-    finished(path)                         SFT, then RL; every kind of mark, forced words, judges, traces, three measured moments
-    finished(path, seed=1, skill=0.1)      another run of the same recipe, to compare with
-    old(path)                              written before evaluations.jsonl and the other newer files existed
-    begun(path)                            just started: a command, and nothing else yet
-    sft_only(path)                         no rollouts at all
-    writer = RunWriter(path); writer.begin(); writer.rl_step(1); ...      one that grows while somebody looks
+finished(path)                         SFT, then RL; every kind of mark, forced words, judges, traces, three measured moments
+finished(path, seed=1, skill=0.1)      another run of the same recipe, to compare with
+old(path)                              written before evaluations.jsonl and the other newer files existed
+begun(path)                            just started: a command, and nothing else yet
+sft_only(path)                         no rollouts at all
+writer = RunWriter(path); writer.begin(); writer.rl_step(1); ...      one that grows while somebody looks
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ MOMENTS = {"before": 0.15, "sft": 0.35, "rl": 0.8}  # and how good the model was
 class RunWriter:
     """Writes a run's files step by step. `skill` is added to how good the model is from the start."""
 
-    def __init__(self, path: Path, *, seed: int = 0, skill: float = 0.0, siblings: int = 4, groups: int = 4, traced: int = 1) -> None:
+    def __init__(
+        self, path: Path, *, seed: int = 0, skill: float = 0.0, siblings: int = 4, groups: int = 4, traced: int = 1
+    ) -> None:
         self.path, self.seed, self.skill = Path(path), seed, skill
         self.siblings, self.groups, self.traced = siblings, groups, traced
         (self.path / "pictures").mkdir(parents=True, exist_ok=True)
@@ -124,7 +126,9 @@ class RunWriter:
             row["advantage"] = None if row["reward"] is None or not spread else (row["reward"] - mean) / spread
         return rows
 
-    def _measured(self, name: str, n: int, moment: str, rng: random.Random, *, skill: float, step: int) -> dict[str, Any]:
+    def _measured(
+        self, name: str, n: int, moment: str, rng: random.Random, *, skill: float, step: int
+    ) -> dict[str, Any]:
         found = problem(n, split=name)
         self.save_pictures(found, as_preview=True)
         good = min(0.95, skill + self.skill - (0.1 if "shifted" in name else 0.0))
@@ -137,7 +141,10 @@ class RunWriter:
 
     def _samples(self) -> None:
         rows = []
-        for name, split, count in (("stage rl", "train", 6 * len(KINDS)), *((name, name, n) for name, n in SETS.items())):
+        for name, split, count in (
+            ("stage rl", "train", 6 * len(KINDS)),
+            *((name, name, n) for name, n in SETS.items()),
+        ):
             for n in range(count):
                 found = problem(n, split=split)
                 self.save_pictures(found, as_preview=True)

@@ -39,7 +39,10 @@ def trapped(browser: Any) -> Iterator[Any]:
     page.on("download", lambda other: page.seen.append(f"download {other.url}"))
     page.on("pageerror", lambda error: page.seen.append(f"error {error}"))
     page.on("console", lambda message: page.seen.append(message.text) if message.type == "error" else None)
-    page.on("request", lambda request: None if request.url.startswith(("file:", "data:", "blob:")) else page.seen.append(request.url))
+    page.on(
+        "request",
+        lambda request: None if request.url.startswith(("file:", "data:", "blob:")) else page.seen.append(request.url),
+    )
     yield page
     context.close()
 
@@ -91,7 +94,13 @@ def test_groups_show_it_as_text(trapped, page_file):
             trapped.wait_for_timeout(60)
             texts.append(trapped.inner_text("main"))
     said = "\n".join(texts)
-    for payload in ("<script>window.__hit('script')</script>", "javascript:window.__hit('address')", "<style>body{", "⟦U+202E⟧", "⟦U+200B⟧"):
+    for payload in (
+        "<script>window.__hit('script')</script>",
+        "javascript:window.__hit('address')",
+        "<style>body{",
+        "⟦U+202E⟧",
+        "⟦U+200B⟧",
+    ):
         assert payload in said
     assert_nothing_happened(trapped, page_file)
 

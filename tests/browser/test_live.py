@@ -73,7 +73,11 @@ def test_torn_lines_and_logs_that_are_cut_back(writer, server, look):
     page.wait_for_selector("text=/All 8 groups|new groups/")
     for name in ("metrics.jsonl", "rollouts.jsonl", "tokens.jsonl"):  # resumed from the end of step 1
         path = writer.path / name
-        kept = [line for line in path.read_bytes().splitlines(keepends=True) if b'"step": 2' not in line and b'"run/step": 2' not in line]
+        kept = [
+            line
+            for line in path.read_bytes().splitlines(keepends=True)
+            if b'"step": 2' not in line and b'"run/step": 2' not in line
+        ]
         path.write_bytes(b"".join(line for line in kept if line.endswith(b"\n")))
     page.wait_for_selector("text=All 4 groups")
     writer.rl_step(2, before=1)
@@ -95,7 +99,9 @@ def test_a_server_that_stops_answering(writer, server, look, tmp_path):
 
 def test_pictures_and_traces_come_from_the_server(writer, server, look):
     page = look(f"{server.address}#/rollouts?group=rl-1%2F0")
-    eventually(lambda: page.evaluate("[...document.querySelectorAll('main img')].some((image) => image.naturalWidth > 0)"))
+    eventually(
+        lambda: page.evaluate("[...document.querySelectorAll('main img')].some((image) => image.naturalWidth > 0)")
+    )
     assert "pictures/" in page.locator("main img").first.get_attribute("src")
     found = page.evaluate("fetch('tokens?group=rl-1%2F0').then((reply) => reply.json())")
     assert len(found["traces"]) == 4
@@ -107,7 +113,9 @@ def test_another_site_cannot_read_it(writer, server, browser):
     page = context.new_page()
     page.goto("data:text/html,<h1>elsewhere</h1>")
     tried = page.evaluate(f"fetch('{server.address}data').then(() => 'read', () => 'refused')")
-    blind = page.evaluate(f"fetch('{server.address}data', {{mode: 'no-cors'}}).then((reply) => reply.type, () => 'refused')")
+    blind = page.evaluate(
+        f"fetch('{server.address}data', {{mode: 'no-cors'}}).then((reply) => reply.type, () => 'refused')"
+    )
     assert tried == "refused" and blind in ("refused", "opaque")
     page.set_content(f"<iframe src='{server.address}'></iframe>")
     page.wait_for_timeout(500)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from saccade.report.write import write_page
@@ -16,7 +14,10 @@ VIEWS = ("overview", "rollouts", "evaluation", "data")
 def test_one_run_has_its_name_state_and_title(show, finished):
     page = show(finished)
     assert page.title() == "look_and_point-1"
-    assert page.locator("header .name").inner_text() == "look_and_point-1" and page.locator("header .state").inner_text() == "finished"
+    assert (
+        page.locator("header .name").inner_text() == "look_and_point-1"
+        and page.locator("header .state").inner_text() == "finished"
+    )
     assert page.locator("header .swatch").count() == 0 and page.locator("header .age").count() == 0
 
 
@@ -25,7 +26,9 @@ def test_two_runs_are_a_and_b(show, finished, better):
     assert page.title() == "look_and_point-1 and look_and_point-2"
     texts = [text.split() for text in page.locator("header .run").all_inner_texts()]
     assert texts == [["A", "look_and_point-1", "finished"], ["B", "look_and_point-2", "finished"]]
-    colours = page.evaluate("[...document.querySelectorAll('header .swatch')].map((e) => getComputedStyle(e).backgroundColor)")
+    colours = page.evaluate(
+        "[...document.querySelectorAll('header .swatch')].map((e) => getComputedStyle(e).backgroundColor)"
+    )
     assert len(set(colours)) == 2
 
 
@@ -127,7 +130,9 @@ def test_headings_names_and_focus(show, finished, better):
         page.wait_for_selector("main h2, main h3")
         page.wait_for_timeout(200)
         assert page.evaluate(NAMELESS) == []
-        levels = page.evaluate("[...document.querySelectorAll('h1, h2, h3, h4')].filter((e) => e.checkVisibility()).map((e) => +e.tagName[1])")
+        levels = page.evaluate(
+            "[...document.querySelectorAll('h1, h2, h3, h4')].filter((e) => e.checkVisibility()).map((e) => +e.tagName[1])"
+        )
         assert levels[0] == 1 and all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False)), levels
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement !== document.body")

@@ -68,7 +68,9 @@ export async function liveStore() {
       if (!store.runs.length) throw error;
     } finally {
       asking = false;
-      if (store.runs.length) timer = setTimeout(ask, pause());
+      // After the end of the run and of its server nothing more comes, unless somebody comes back to look.
+      const isOver = failures > 3 && store.runs[0]?.state !== "running";
+      if (store.runs.length && !isOver) timer = setTimeout(ask, pause());
     }
   }
 
