@@ -140,7 +140,7 @@ def test_headings_names_and_focus(show, finished, better):
 
 def test_a_view_that_fails_leaves_the_others(show, finished, monkeypatch):
     # Rows such as sound.py lets nobody write into a page.
-    monkeypatch.setattr("saccade.report.run_data.without_totals", lambda rows: ([{"set": 3, "pictures": None}], {}))
+    monkeypatch.setattr("saccade.report.run_data.without_totals", lambda rows: (7, {}))
     monkeypatch.setattr("saccade.report.run_data.pictures_of", lambda run: [])
     page = show(finished, at="#/data")
     page.wait_for_selector("text=This view cannot be drawn")
