@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,8 @@ import numpy as np
 import pytest
 
 from saccade.report.page import bundled
+from saccade.report.serve import serving
+from saccade.run.files import take_lock
 from saccade.run.stats import mcnemar, paired_interval, wilson
 from tests.browser import runs
 
@@ -356,6 +360,33 @@ def test_old_begun_and_plain_runs_say_what_is_missing(show: Any, tmp_path: Path,
     page = show(tmp_path / "old", finished, at="#/evaluation", dark=True)
     assert "Run A has no recorded answers of this set." in page.locator(".picks").inner_text()
     assert page.locator(".case-list .case-row").count() > 0 or page.locator("#cases").count() == 1
+
+
+def test_what_is_chosen_stays_while_the_run_grows(look: Any, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    run = runs.RunWriter(tmp_path / "growing")
+    run.begin()
+    run.measure("before", skill=0.15, step=0)
+    with serving(run.path, port=0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        handle = take_lock(run.path / ".lock", busy="")
+        try:
+            page = look(f"{server.address}#/evaluation?set=val&which=worst")
+            expect(page.locator(".picks")).to_contain_text("Both are the same moment")
+            run.measure("sft", skill=0.4, step=6)
+            expect(page.locator(".pair-card h2")).to_have_text("What changed from before training to after sft")  # the latest, as nothing was chosen
+            page.get_by_label("Search in prompts").fill("the")
+            page.locator(".case-row").nth(1).click()
+            name = page.locator(".case-reading h3").inner_text()
+            run.measure("rl", skill=0.8, step=18)
+            expect(page.get_by_role("combobox", name="To", exact=True).locator("option")).to_have_count(3)
+            expect(page.locator(".pair-card h2")).to_have_text("What changed from before training to after sft")
+            expect(page.locator(".case-reading h3")).to_have_text(name)
+            assert page.get_by_label("Search in prompts").input_value() == "the"
+        finally:
+            os.close(handle)
+            server.shutdown()
 
 
 def test_many_samples_open_and_filter_fast(show: Any, tmp_path: Path) -> None:
