@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -24,7 +25,7 @@ FLAGS = [
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Whatever asks for a browser is marked so, and runs with `make test-browser` only."""
     for item in items:
-        if {"browser", "show", "look"} & set(getattr(item, "fixturenames", ())):
+        if {"browser", "show", "look", "call"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.browser)
 
 
@@ -85,6 +86,21 @@ def look(browser: Any) -> Iterator[Callable[..., Any]]:
     for context in contexts:
         context.close()
     assert not faults, f"the page had errors: {faults}"
+
+
+@pytest.fixture(scope="session")
+def call(browser: Any) -> Iterator[Callable[..., Any]]:
+    """call("words", "wordChanges", *arguments) is what the function of page/js/words.js returns."""
+    from saccade.report.page import bundled
+
+    page = browser.new_page()
+
+    def called(module: str, name: str, *arguments: Any) -> Any:
+        script = bundled(module).removesuffix("})();") + f"return {name};}})"
+        return page.evaluate(f"(given) => ({script})()(...given)", json.loads(json.dumps(arguments)))
+
+    yield called
+    page.close()
 
 
 @pytest.fixture

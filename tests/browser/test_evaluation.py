@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from saccade.report.page import bundled
 from saccade.report.serve import serving
 from saccade.run.files import take_lock
 from saccade.run.stats import mcnemar, paired_interval, wilson
@@ -47,19 +46,6 @@ def cases(page: Any) -> list[str]:
 
 def words(text: str) -> str:
     return " ".join(text.split())
-
-
-@pytest.fixture
-def call(browser: Any) -> Any:
-    """call("stats", "mcnemar", *arguments) is what the function of page/js/stats.js returns."""
-    page = browser.new_page()
-
-    def called(module: str, name: str, *arguments: Any) -> Any:
-        script = bundled(module).removesuffix("})();") + f"return {name};}})"
-        return page.evaluate(f"(given) => ({script})()(...given)", json.loads(json.dumps(arguments)))
-
-    yield called
-    page.close()
 
 
 def evaluated(path: Path, *, sets: dict[str, list[Line]]) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 from collections.abc import Callable
@@ -10,22 +9,7 @@ from typing import Any
 
 import pytest
 
-from saccade.report.page import bundled
-
 Call = Callable[..., Any]
-
-
-@pytest.fixture
-def call(browser: Any) -> Any:
-    """call("words", "wordChanges", *arguments) is what the function of page/js/words.js returns."""
-    page = browser.new_page()
-
-    def called(module: str, name: str, *arguments: Any) -> Any:
-        script = bundled(module).removesuffix("})();") + f"return {name};}})"
-        return page.evaluate(f"(given) => ({script})()(...given)", json.loads(json.dumps(arguments)))
-
-    yield called
-    page.close()
 
 
 def shortest_edit(a: list[str], b: list[str]) -> int:
