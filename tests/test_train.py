@@ -87,7 +87,7 @@ def test_every_measured_sample_is_told_with_its_moment_and_every_picture_is_kept
     tasks = {f"stage {stage.name}": stage.task for stage in recipe.stages} | {one.name: one.task for one in recipe.evaluations}
     assert last["totals"] == {name: len(task) for name, task in tasks.items()}
     assert [row["sample"] for row in samples] == [sample.id for task in tasks.values() for sample in task]
-    assert all(0 < row["tokens"]["pictures"] < row["tokens"]["prompt"] for row in samples)
+    assert all(row["tokens"]["pictures"] == 16 * len(row["pictures"]) < row["tokens"]["prompt"] for row in samples)
     assert all(row["solution"] for row in samples if row["set"] == "stage sft")
     for row in (*samples, *folder.evaluations()):
         assert row["seen"] == [[112, 112]] * len(row["pictures"])
