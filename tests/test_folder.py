@@ -233,6 +233,17 @@ def test_pictures_that_are_only_looked_at_are_kept_small_and_once(folder):
     assert len(list((folder.path / "previews").iterdir())) == 2
 
 
+@pytest.mark.parametrize("name", ["pictures", "previews"])
+def test_a_torn_picture_is_cleared_away_and_what_others_hide_there_is_not(folder, name):
+    folder.close()
+    hidden = folder.path / name
+    (hidden / ".ipynb_checkpoints").mkdir()  # as a notebook leaves where pictures were looked at
+    (hidden / ".DS_Store").write_bytes(b"x")
+    (hidden / ".abc.png.writing-17").write_bytes(b"half")
+    with RunFolder.resume(folder.path):
+        assert {path.name for path in hidden.iterdir()} == {".ipynb_checkpoints", ".DS_Store"}
+
+
 # Checkpoints
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 MAKE_ROOM = "make room on that disk, then continue with --resume"
+WRITING = ".writing-"  # in the hidden name of a file that is not whole yet
 
 
 class RunError(RuntimeError):
@@ -29,7 +30,7 @@ def write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
 
     Without `sync` a power cut, but no kill, may leave it empty.
     """
-    temp = path.with_name(f".{path.name}.writing-{os.getpid()}")
+    temp = path.with_name(f".{path.name}{WRITING}{os.getpid()}")
     try:
         with open(temp, "wb") as file:
             file.write(data)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from saccade.core.picture import Picture
-from saccade.run.files import write_atomically
+from saccade.run.files import WRITING, write_atomically
 
 LONGEST = 640  # pixels of a preview's longer side
 QUALITY = 80  # of its WebP
@@ -23,7 +23,7 @@ class Gallery:
         """Make the folders, and clear away what a kill left half written."""
         for folder in (self._pictures, self._previews):
             folder.mkdir(exist_ok=True)
-            for leftover in folder.glob(".*"):
+            for leftover in folder.glob(f".*{WRITING}*"):
                 leftover.unlink()
 
     def keep(self, picture: Picture) -> Path:
