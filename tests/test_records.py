@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 
+import numpy as np
 import PIL.Image
 import pytest
 
 from saccade.core.exchange import Exchange
-from saccade.core.marks import Mark
+from saccade.core.marks import Mark, Mask
 from saccade.core.picture import Box, Frame, Labelled, Picture, Point
 from saccade.core.reward import Reward, reward, weighted
 from saccade.core.rollout import Group, Rollout, Score, Stop
@@ -160,6 +162,27 @@ def test_what_there_is_nothing_to_say_of_is_left_out():
     row = row_of(looked_at(size=None), details)  # a family that cuts pictures into tiles tells no size
     assert not {"seen", "gold", "marks", "forced", "forced_tokens", "asked"} & row.keys()
     assert not {"marks", "asked"} & row_of(looked_at(), Details()).keys()
+
+
+def test_a_rollout_that_lists_no_pictures_of_its_own_is_drawn_on_its_samples():
+    """A rollout that was made elsewhere than by our sampler need not repeat them."""
+    rollout = replace(looked_at(), pictures=())
+    row = row_of(rollout, Details(marks=lambda rollout: [Mark(shape=Point(100, 50, Frame.PIXEL))]))
+    assert row["pictures"] == [rollout.sample.pictures[0].sha]
+    assert row["marks"] == [{"picture": 0, "point": [0.5, 0.5]}]
+
+
+def test_targets_of_other_libraries_numbers_are_numbers_and_sets_have_one_order():
+    target = {"n": np.int64(3), "share": np.float32(0.5), "is_there": np.bool_(True), "none": np.float64("nan"), "labels": {"b", "c", "a"}}
+    row = row_of(looked_at(target=target), Details())
+    assert json.loads(json.dumps(row["target"])) == {"n": 3, "share": 0.5, "is_there": True, "none": "nan", "labels": ["a", "b", "c"]}
+    assert row["target"]["is_there"] is True
+
+
+def test_marks_of_other_libraries_numbers_can_be_written():
+    mask = Mask(size=(np.int64(1), np.int64(3)), counts=(np.int64(1), np.int64(2)))
+    row = row_of(looked_at(), Details(marks=lambda rollout: [Mark(shape=mask, picture=np.int64(0))]))
+    assert json.loads(json.dumps(row["marks"])) == [{"picture": 0, "mask": {"size": [1, 3], "counts": [1, 2]}}]
 
 
 def test_a_recipe_may_say_what_is_asked_for_and_a_reader_that_raises_is_heard():

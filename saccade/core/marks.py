@@ -81,7 +81,7 @@ def drawn(mark: Mark, pictures: Sequence[Picture]) -> dict[str, Any] | None:
         shape = _in_fractions(mark.shape, pictures[mark.picture])
     except (ValueError, OverflowError):  # no such frame, or a number that is too large for a fraction
         return None
-    return {"picture": mark.picture, **words, **shape}
+    return {"picture": int(mark.picture), **words, **shape}
 
 
 def all_drawn(marks: Iterable[Mark], pictures: Sequence[Picture]) -> list[dict[str, Any]]:
@@ -125,7 +125,7 @@ def _fields(value: Any) -> dict[Any, Any]:
 def _in_fractions(shape: Box | Point | Line | Mask, picture: Picture) -> dict[str, Any]:
     match shape:
         case Mask():
-            return {"mask": {"size": list(shape.size), "counts": list(shape.counts)}}
+            return {"mask": {"size": list(map(int, shape.size)), "counts": list(map(int, shape.counts))}}
         case Line():
             return {"line": [_pair(point, picture) for point in shape.points]}
         case Point():

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from saccade.core.marks import Mark, all_drawn, marks_in
 from saccade.core.picture import Picture
 from saccade.core.rollout import Group, Rollout, Score
@@ -39,7 +41,7 @@ class Details:
 
     def of_rollout(self, rollout: Rollout) -> dict[str, Any]:
         """`marks`, `forced`, `forced_tokens` and `asked`, where there are any."""
-        marks = [] if self.marks is None else all_drawn(self.marks(rollout), rollout.pictures)
+        marks = [] if self.marks is None else all_drawn(self.marks(rollout), _shown(rollout))
         asked = [dataclasses.asdict(exchange) for score in rollout.scores.values() for exchange in score.asked]
         n_forced = len(rollout.token_T) - rollout.n_sampled
         forced = forced_ranges(rollout, self.pieces) if n_forced and self.pieces is not None else []
@@ -145,7 +147,12 @@ def _require_metric(key: str, value: Any) -> None:
 
 
 def _asked_for(rollout: Rollout, details: Details) -> dict[str, Any]:
-    return sample_row(rollout.sample, rollout.pictures or rollout.sample.pictures, details)
+    return sample_row(rollout.sample, _shown(rollout), details)
+
+
+def _shown(rollout: Rollout) -> Sequence[Picture]:
+    """What the model read, by which `pictures` are named and marks are counted."""
+    return rollout.pictures or rollout.sample.pictures
 
 
 def _answered(rollout: Rollout) -> dict[str, Any]:
@@ -167,9 +174,11 @@ def _some(**values: Any) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON can hold it: NaN, infinities and unknown things become their text."""
+    """The value as JSON can hold it: NaN, infinities and unknown things become their text, sets lists in an order of their own."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
+    if isinstance(value, (np.bool_, np.number)):
+        return plain(value.item())
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Picture):
@@ -180,4 +189,6 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(plain, value), key=repr)  # theirs differs from process to process
     return str(value)
