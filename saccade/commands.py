@@ -140,6 +140,7 @@ def train(options: argparse.Namespace) -> None:
         _refuse(options, {"--port": "port"}, why="only --watch serves the page")
     if options.resume is None:
         request = _request(options) | {"trace": _trace(options), "track": options.track}
+        require_installed(request["track"])
     else:
         flags = _SETTINGS | {"--out": "out", "--threads": "threads", "--trace": "trace", "--track": "track"}
         _refuse(options, flags, why="--resume goes on with what the run began with")
@@ -147,7 +148,6 @@ def train(options: argparse.Namespace) -> None:
         if summary := RunFolder(options.resume).summary():
             print(f"{options.resume} is finished; nothing is left to do", file=sys.stderr)
             return print_report(summary, options.resume)
-    require_installed(request["track"])
     _prepare(request["threads"])
     recipe = _recipe(request)
     policy = load_policy(recipe)  # before the folder is made: a model that does not load leaves nothing behind
@@ -291,18 +291,15 @@ def _trace(options: argparse.Namespace) -> int:
 
 
 def _tracking(request: dict[str, Any], recipe: Any, path: Path, *, is_resumed: bool) -> Any:
-    """The tools that are told of the run; a run that is resumed goes on without one that does not answer."""
+    """The tools that are told of the run; a run that is resumed goes on without one that is gone or does not answer."""
     from saccade.run.trackers import Tracked
-    from saccade.run.tracking import TrackerError, Tracking
+    from saccade.run.tracking import Tracking
+
+    def excuse(sentence: str) -> None:
+        print(f"saccade: {sentence}; the run goes on without it", file=sys.stderr)
 
     run = Tracked(path=path, recipe=recipe.name, id=request["track_as"], settings=recipe.settings())
-    try:
-        return Tracking.open(request["track"], run)
-    except TrackerError as fault:
-        if not is_resumed:
-            raise
-        print(f"saccade: {fault}; the run goes on and tells no tool", file=sys.stderr)
-        return Tracking()
+    return Tracking.open(request["track"], run, excuse=excuse if is_resumed else None)
 
 
 def _track_as(path: Path) -> str:

@@ -185,7 +185,33 @@ def test_a_tool_that_does_not_begin_stops_what_begins_and_not_what_is_resumed(tm
     assert Open.made[0].calls == [("close", False)]
     tracking = _tracking(request, recipe, tmp_path, is_resumed=True)
     assert tracking.log({"run/stage": "rl", "run/step": 1}) == []
-    assert capsys.readouterr().err == f"saccade: {sentence}; the run goes on and tells no tool\n"
+    assert Open.made[1].calls == [("log", {}, 1, 0)]  # the other one hears on
+    assert capsys.readouterr().err == f"saccade: {sentence}; the run goes on without it\n"
+
+
+def test_a_run_is_resumed_where_a_tool_of_its_beginning_is_no_longer_installed(tmp_path, monkeypatch, capsys):
+    from saccade.run import train as training
+
+    told: list[list[str]] = []
+
+    def stopped(recipe, folder, *, tracking: Tracking, **rest):
+        told.append(list(tracking._tools))
+        folder.append_metrics({"run/stage": "before", "run/step": 0})
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "train", stopped)
+    monkeypatch.setattr(training, "load_policy", lambda recipe: None)
+    for name in ("wandb", "tensorboard"):
+        monkeypatch.setitem(TRACKERS, name, type(name, (Heard,), {"package": name, "__init__": lambda self, run: Heard.__init__(self)}))
+    path, absent = tmp_path / "run", set()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda package: None if package in absent else package)
+    words = ["train", "reason_rft", "--data", str(rows()), "--out", str(path), "--track", "wandb", "--track", "tensorboard"]
+    assert cli.main(words) == 130
+    absent.add("wandb")
+    capsys.readouterr()
+    assert cli.main(["train", "--resume", str(path)]) == 130
+    assert told == [["wandb", "tensorboard"], ["tensorboard"]]
+    assert "saccade: --track wandb needs the package wandb;" in capsys.readouterr().err
 
 
 def test_a_resumed_run_traces_and_tells_what_it_began_with_and_an_old_one_has_its_defaults(tmp_path, monkeypatch, capsys):

@@ -44,16 +44,20 @@ class Tracking:
         self._line, self._known = 0, 0
 
     @classmethod
-    def open(cls, names: Sequence[str], run: Tracked) -> Tracking:
-        """TrackerError for one that is not installed or does not begin, such as a service that one is not logged in to."""
-        require_installed(names)
+    def open(cls, names: Sequence[str], run: Tracked, *, excuse: Callable[[str], None] | None = None) -> Tracking:
+        """TrackerError for one that is not installed or does not begin, such as a service that one is not logged in to.
+
+        `excuse`, where given, is told that sentence instead, and the tool is left out.
+        """
         opened: dict[str, Tracker] = {}
         for name in dict.fromkeys(names):
             try:
-                opened[name] = TRACKERS[name](run)
-            except Exception as fault:  # others' code, which may raise anything
-                Tracking(opened).close(is_finished=False)
-                raise TrackerError(f"--track {name} could not begin: {_said(fault)}") from fault
+                opened[name] = _begun(name, run)
+            except TrackerError as fault:
+                if excuse is None:
+                    Tracking(opened).close(is_finished=False)
+                    raise
+                excuse(str(fault))
         return cls(opened)
 
     def go_on(self, *, kept: int, known: int) -> None:
@@ -112,6 +116,14 @@ class Tracking:
                 del self._tools[name]
                 sentences.append(f"{name} is told nothing more of this run, as it failed: {_said(fault)}")
         return sentences
+
+
+def _begun(name: str, run: Tracked) -> Tracker:
+    require_installed([name])
+    try:
+        return TRACKERS[name](run)
+    except Exception as fault:  # others' code, which may raise anything
+        raise TrackerError(f"--track {name} could not begin: {_said(fault)}") from fault
 
 
 def _said(fault: Exception) -> str:
