@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import PIL.Image
@@ -21,6 +22,7 @@ from saccade.rewards.mix import any_of
 from saccade.run.ask import asking
 from saccade.run.evaluate import Evaluation, Measured
 from saccade.run.records import Details, evaluation_rows, forced_ranges, rollout_rows
+from saccade.run.samples import sample_lines
 
 WORDS = {1: "I see", 2: " 7", 3: " Wait,", 4: " no:", 5: " 8", 6: "", 7: "\n ", 8: "é"}
 
@@ -232,3 +234,32 @@ def test_a_measured_sample_has_its_greedy_answer_and_the_scores_of_the_sampled_o
     other = replace(measured, groups=(groups[0],))
     with pytest.raises(ValueError, match="zip"):
         list(evaluation_rows(other, moment="before", step=0))
+
+
+# samples
+
+
+@pytest.mark.parametrize("fault", [ValueError("no such frame"), KeyError("answer")])
+def test_a_gold_answer_that_cannot_be_written_keeps_no_run_from_beginning(fault):
+    """It is shown and not trained on; `saccade check` names it."""
+
+    class Reads:
+        def prompt_tokens(self, sample):
+            return 9, 0
+
+        def seen(self, sample):
+            return sample.pictures
+
+    def gold_answer(sample: Sample) -> str:
+        if sample.id == "odd":
+            raise fault
+        return f"<answer>{sample.target}</answer>"
+
+    samples = tuple(Sample(id=name, messages=(Message("user", ("?",)),), target="8") for name in ("even", "odd"))
+    task = Task(name="t", split="test", samples=samples)
+    stage = SimpleNamespace(name="rl", task=task)
+    recipe = SimpleNamespace(stages=(stage,), evaluations=(), gold_answer=gold_answer)
+    even, odd, last = (row for row, _ in sample_lines(recipe, Reads(), Details()))
+    assert even["solution"] == "<answer>8</answer>" and even["tokens"] == {"prompt": 9, "pictures": 0}
+    assert "solution" not in odd and odd["target"] == "8"
+    assert last == {"totals": {"stage rl": 2}}
