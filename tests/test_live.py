@@ -12,7 +12,7 @@ from io import StringIO
 
 import pytest
 
-from saccade.run.live import PLAIN_EVERY, Live
+from saccade.run.live import Live
 from saccade.run.table import Estimate, Row, print_table
 
 METRICS = {

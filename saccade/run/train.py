@@ -6,60 +6,39 @@ So a run that was killed, and resumed from its last checkpoint, writes the same 
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict
 from types import ModuleType
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-
 from saccade.core.rollout import Group
-from saccade.core.sample import Task, left_out_of, said_of_left_out
+from saccade.core.sample import said_of_left_out
 from saccade.policy.loading import require_whole_pictures
 from saccade.policy.protocol import NotFinite, Policy
 from saccade.policy.transformers_policy import TransformersPolicy
-from saccade.run.checkpoint import write_model
 from saccade.run.choice import Record
-from saccade.run.environment import environment
 from saccade.run.evaluate import Evaluation, Measured, measure
 from saccade.run.files import RunError
 from saccade.run.folder import RunFolder
 from saccade.run.health import Health
+from saccade.run.learn import learn
 from saccade.run.live import Live
 from saccade.run.probe import probe
+from saccade.run.progress import Progress, fingerprint, no_sound_checkpoint, resumable_state
 from saccade.run.recipe import Recipe
-from saccade.run.learn import learn
+from saccade.run.reference import hold_reference
 from saccade.run.memory import Memory
 from saccade.run.records import Details
 from saccade.run.samples import sample_lines
 from saccade.run.seeds import derive, seed_everything
 from saccade.run.show import described
 from saccade.run.stage import Stage
+from saccade.run.summary import summarised
 from saccade.run.trace import Trace
 from saccade.run.tracking import Tracking
 from saccade.run.watches import WATCHES
-
-REFERENCE = "reference.safetensors"
-
-
-@dataclass
-class Progress:
-    """Where a run stands: what a checkpoint holds besides weights and optimizer. Plain values only."""
-
-    stage: int = 0
-    step: int = 0  # done in this stage
-    seconds: float = 0.0  # of training so far, over all resumptions
-    before: dict[str, Any] = field(default_factory=dict)  # evaluation -> what Measured.as_dict says
-    after: dict[str, dict[str, Any]] = field(default_factory=dict)  # stage that ended -> the same
-    candidates: dict[str, dict[str, float]] = field(default_factory=dict)  # checkpoint -> what the selecting sets found
-    best_at: str = ""  # checkpoint
-    data: str = ""  # what the tasks hold, so that a run is never resumed on other data
-
 
 def train(
     recipe: Recipe,
@@ -80,21 +59,8 @@ def train(
     run = _Run(recipe, folder, policy or load_policy(recipe), trace=trace, tracking=tracking or Tracking())
     checkpoint = folder.latest_checkpoint() if is_resumed else None
     if is_resumed and checkpoint is None and folder.holds_checkpoints:
-        raise RunError(
-            f"no checkpoint in {folder.path} is sound, and nothing was changed; put a sound one back into its checkpoints, "
-            "or train into another folder"
-        )
-    state = checkpoint.training_state() if checkpoint else {}
-    if state and ("memory" not in state or state["progress"].keys() != asdict(run.progress).keys()):
-        raise RunError(
-            f"the run in {folder.path} was begun by another version of Saccade, whose checkpoints hold other things; resume it "
-            "with that one, or train into another folder"
-        )
-    if state and state["progress"]["data"] != run.progress.data:
-        raise RunError(
-            f"the data has changed since the run in {folder.path} began: resumed, it would not be the same run; put the "
-            "data back, or train into another folder"
-        )
+        raise no_sound_checkpoint(folder.path)
+    state = resumable_state(checkpoint, run.progress, folder.path)
     known = sum(1 for _ in folder.metrics())
     folder.rewind(checkpoint)
     run.tracking.go_on(kept=sum(1 for _ in folder.metrics()), known=known)
@@ -138,7 +104,7 @@ class _Run:
     def __init__(self, recipe: Recipe, folder: RunFolder, policy: Policy, *, trace: int, tracking: Tracking) -> None:
         self.recipe, self.folder, self.policy = recipe, folder, policy
         self.n_traced, self.tracking = trace, tracking
-        self.progress = Progress(data=_fingerprint(self._tasks()))
+        self.progress = Progress(data=fingerprint(self._tasks()))
         self.memory = Memory()
         self.details = Details(marks=recipe.marks, gold=recipe.gold_marks, pieces=policy.pieces)
         self.health = Health(WATCHES)
@@ -191,7 +157,8 @@ class _Run:
         if saved:
             policy.optimizer.load_state_dict(saved["optimizer"])
             self.memory = Memory.restored(saved["memory"], stage.task)
-        self._hold_reference(stage, saved)
+        if stage.algorithm.needs_reference and progress.step < stage.steps:
+            hold_reference(policy, stage, self.folder.path / "references" / stage.name, saved=saved)
         shows = None if stage.was_sampled else ("loss/mean",)
         self.live.begin(stage.name, steps=stage.steps, done=progress.step, shows=shows)
         while progress.step < stage.steps:
@@ -227,27 +194,9 @@ class _Run:
             self.policy.restore(self.folder.checkpoint(chosen).path)
             after = self._measure(f"best ({chosen})", self.recipe.evaluations)
         self._count_seconds()
-        summary = {
-            "recipe": self.recipe.name,
-            "settings": self.recipe.settings(),
-            "seed": self.recipe.seed,
-            "seconds": progress.seconds,
-            "steps": {stage.name: stage.steps for stage in self.recipe.stages},
-            "bad_rows": {f"{task.name} ({task.split})": len(task.bad_rows) for task in self._tasks()},
-            "left_out": len(left_out_of(stage.task for stage in self.recipe.stages)),
-            "chosen": chosen,
-            "evaluations": {
-                name: {
-                    "before": before,
-                    "after": after[name],
-                    **{key: before[key] for key in ("n", "is_shifted", "selects")},
-                }
-                for name, before in progress.before.items()
-            },
-            "after_stage": progress.after,
-            "warnings": self.live.warnings,
-            "environment": environment(),
-        }
+        summary = summarised(
+            self.recipe, progress, chosen=chosen, after=after, tasks=self._tasks(), warnings=self.live.warnings
+        )
         self.folder.write_summary(summary)
         shutil.rmtree(self.folder.path / "references", ignore_errors=True)
         return summary
@@ -370,47 +319,9 @@ class _Run:
         self.progress.seconds += now - self._clock
         self._clock = now
 
-    def _hold_reference(self, stage: Stage, saved: Mapping[str, Any]) -> None:
-        """The weights at the stage's beginning; on disk too, as a resumed run no longer has them."""
-        if not stage.algorithm.needs_reference or self.progress.step >= stage.steps:
-            return
-        if "reference" in saved:  # one that moves is in the checkpoint
-            self.policy.hold_reference(saved["reference"])
-            return
-        if stage.reference == "base":
-            self.policy.hold_reference(self.policy.base_state())
-            return
-        path = self.folder.path / "references" / stage.name
-        if not saved:
-            self.policy.hold_reference()
-            write_model(path, lambda folder: save_file(self.policy.reference_state(), folder / REFERENCE))
-        else:
-            self.policy.hold_reference(_reference(path / REFERENCE))
-
     def _tasks(self) -> list:
         tasks = [stage.task for stage in self.recipe.stages] + [one.task for one in self.recipe.evaluations]
         return list({id(task): task for task in tasks}.values())
-
-
-def _reference(path: Path) -> dict[str, Any]:
-    """The weights that a KL penalty pulls to. RunError where they are gone or torn."""
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise RunError(
-            f"the run cannot go on without the reference of its KL penalty, {path}: {error}; put the file back, or start a new run"
-        ) from error
-
-
-def _fingerprint(tasks: Iterable[Task]) -> str:
-    """A hash over every sample of the tasks: ids, kinds, words, pictures, gold answers, solutions and pass rates."""
-    digest = hashlib.sha256()
-    for task in tasks:
-        for sample in task:
-            shas = [picture.sha for picture in sample.pictures]
-            words = (sample.id, sample.kind, sample.prompt_text, shas, sample.target, sample.solution, sample.data.get("pass_rate"))
-            digest.update(repr(words).encode())
-    return digest.hexdigest()
 
 
 def _is_due(step: int, every: int) -> bool:

@@ -14,9 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from saccade.core.sample import DataError, Sample, Task
+from saccade.core.sample import DataError, Task
 from saccade.data import detection as native_formats
 from saccade.data.detection.pictures import existing
 from saccade.data.vlm_r1 import Source, read, sources

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import functools
 import math as _math
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
