@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import http.client
 import json
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -160,7 +162,9 @@ def take_lock_once(path: Path) -> None:
 
 def test_tokens_that_are_not_ours_get_everything(writer):
     feed = Feed(writer.path)
-    for token in ("x", "eJw=", "é", "A" * 5000, "%00", json.dumps({"logs": {}})):
+    far = json.dumps({"folder": os.stat(writer.path).st_ino, "logs": {"metrics.jsonl": [10**30, 0]}, "objects": {}})
+    packed = [base64.urlsafe_b64encode(zlib.compress(text.encode())).decode() for text in ("[" * 40_000, far)]
+    for token in ("x", "eJw=", "é", "A" * 5000, "%00", json.dumps({"logs": {}}), *packed):
         assert feed.news(token)["whole"]
 
 
@@ -230,7 +234,7 @@ def test_the_page_data_traces_and_pictures(server, writer):
 
 @pytest.mark.parametrize("path", [
     "/pictures/../../../etc/passwd", "/pictures/%2e%2e/command.json", "/command.json", "/pictures/", "/pictures/ABC", "//etc/passwd",
-    "/checkpoints/rl-1/model.safetensors", "/pictures/" + "0" * 64, "/pictures/" + "0" * 64 + "/../x", "/data/", "/.lock", "/%00", "/page/js/main.js",
+    "/checkpoints/rl-1/model.safetensors", "/pictures/" + "0" * 64, "/pictures/" + "0" * 64 + "/../x", "/data/", "http://[", "/.lock", "/%00", "/page/js/main.js",
 ])  # fmt: skip
 def test_nothing_else_is_there(server, path):
     status, _, body = asked(server, path)

@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -198,6 +199,27 @@ def test_links_out_of_the_folder_and_pipes_are_not_read(tmp_path):
     written = write_page([path], tmp_path / "page.html")
     assert unpacked(tmp_path / "page.html", "run-0")["metrics"] == []
     assert any(sentence.startswith("metrics.jsonl is left out") for sentence in written.left_out)
+
+
+def test_a_linked_folder_of_pictures_is_not_read_and_a_link_to_itself_is_no_fault(tmp_path):
+    path = runs.finished(tmp_path / "run", rl_steps=2)
+    shutil.move(path / "pictures", tmp_path / "elsewhere")
+    (path / "pictures").symlink_to(tmp_path / "elsewhere")
+    shutil.rmtree(path / "previews")
+    (path / "check.json").unlink()
+    (path / "check.json").symlink_to("check.json")
+    write_page([path], tmp_path / "page.html")
+    assert unpacked(tmp_path / "page.html", "pictures") == {}
+    assert unpacked(tmp_path / "page.html", "run-0")["check"] is None
+
+
+def test_a_number_of_5000_digits_is_a_bad_line(tmp_path):
+    path = runs.finished(tmp_path / "run", rl_steps=2)
+    row = (path / "rollouts.jsonl").read_text().splitlines()[0]
+    with open(path / "rollouts.jsonl", "a") as file:
+        file.write(row.replace('"step": 1,', f'"step": {"9" * 5000},') + "\n")
+    said = " ".join(write_page([path], tmp_path / "page.html").left_out)
+    assert "1 line of rollouts.jsonl cannot be read" in said
 
 
 def test_states(tmp_path):

@@ -159,9 +159,10 @@ def _read_token(text: str) -> dict[str, Any] | None:
     try:
         found = json.loads(zlib.decompressobj().decompress(base64.urlsafe_b64decode(text.encode("ascii")), 65536))
         logs, objects = dict(found["logs"]), dict(found["objects"])
-        is_sound = logs.keys() <= set(WEIGHED) and all(isinstance(end, int) and end >= 0 for end, _ in logs.values())
+        are_places = all(isinstance(end, int) and 0 <= end < 2**63 for end, _ in logs.values())
+        is_sound = logs.keys() <= set(WEIGHED) and are_places
         return {**found, "logs": logs, "objects": objects, "folder": found["folder"]} if is_sound else None
-    except (ValueError, TypeError, KeyError, zlib.error):
+    except (ValueError, TypeError, KeyError, RecursionError, zlib.error):
         return None
 
 

@@ -102,7 +102,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if not self._is_ours():
             return self._say(HTTPStatus.FORBIDDEN, "this page answers its own address only")
-        url = urlsplit(self.path)
+        try:
+            url = urlsplit(self.path)
+        except ValueError:
+            return self._say(HTTPStatus.NOT_FOUND, "there is no such thing here")
         query = parse_qs(url.query)
         if url.path == "/":
             return self._send(self.server.page.text.encode(), "text/html; charset=utf-8")

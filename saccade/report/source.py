@@ -47,7 +47,8 @@ class Source:
     def open(self, name: str) -> BinaryIO | None:
         """The file `name`, None where there is none, or where it is not a file of this folder."""
         path = self.path / name
-        if path.is_symlink() and not path.resolve().is_relative_to(self.path.resolve()):
+        # realpath: a link may stand anywhere on the way, and one that leads to itself must not raise.
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.path)):
             self.refused.add(name)
             return None
         try:
