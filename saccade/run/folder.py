@@ -7,7 +7,7 @@
       evaluations.jsonl    one line per sample, set and time it was measured
       samples.jsonl        what is trained and measured on
       pictures/<sha>.png   what the rollouts looked at, each once
-      previews/<sha>.webp  what only evaluations and samples show, small
+      previews/<sha>.webp  what evaluations and samples show, small, unless it was there as it is
       checkpoints/rl-40/   a Hugging Face folder and our training state (see checkpoint.py)
       command.json         what it was started with
       recipe.json          what that means: stages, numbers and their sources
