@@ -267,6 +267,16 @@ def test_other_sites_are_refused(server):
             assert status == 403 and b"groups" not in body and "Access-Control-Allow-Origin" not in answered, headers
 
 
+def test_a_link_on_another_site_opens_the_page_and_no_more(server):
+    link = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
+    status, headers, _ = asked(server, "/", **link)
+    assert status == 200 and "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    for path, other in (("/data", {}), ("/", {"Sec_Fetch_Dest": "iframe"}), ("/", {"Sec_Fetch_Mode": "no-cors"}),
+                        ("/", {"Host": "evil.example"}), ("/", {"Origin": "http://evil.example"})):  # fmt: skip
+        assert asked(server, path, **{**link, **other})[0] == 403
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE"])
 def test_it_can_only_be_read(server, method):
     status, headers, _ = asked(server, "/data", method=method)

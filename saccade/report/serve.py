@@ -6,7 +6,7 @@
 
 It answers GET for four things: the page, /data, /tokens and /pictures/<hash>, all of this one run. A web page of another
 site must not read them through the browser of whoever trains, so requests that name another host or come from another
-origin are refused.
+origin are refused; only a link to the page may stand elsewhere.
 
 `python -m saccade.report.serve RUN` is what `saccade train --watch` starts: it says its address on one line, and ends
 with whoever holds the other end of its standard input.
@@ -41,6 +41,7 @@ HOST = "127.0.0.1"
 PORT, PORTS = 8421, 20  # the first port, and how many are tried
 SIDE, SMALL_FILE = 640, 200_000  # pictures of a longer side (pixels) and larger file (bytes) are sent smaller
 PICTURE = re.compile(r"/pictures/([0-9a-f]{64})")
+LINK = ("navigate", "document")  # Sec-Fetch-Mode and -Dest where a link is followed, not where a page embeds or fetches
 LAST_WORDS = 5.0  # seconds in which an open page may ask how the run ended
 WATCHED = 15.0  # seconds since its last question in which a page counts as open
 
@@ -132,7 +133,10 @@ class _Handler(BaseHTTPRequestHandler):
             return False
         if "Origin" in headers and headers["Origin"] not in {f"http://{host}" for host in hosts}:
             return False
-        return headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
+        if headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin"):
+            return True
+        # A link that somebody follows, in a chat or a terminal in the browser: it opens the page, and holds nothing of it.
+        return self.path == "/" and (headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest")) == LINK
 
     def _json(self, make: object) -> None:
         began = self.server.asked_at = time.monotonic()
