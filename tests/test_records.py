@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -263,3 +266,17 @@ def test_a_gold_answer_that_cannot_be_written_keeps_no_run_from_beginning(fault)
     assert even["solution"] == "<answer>8</answer>" and even["tokens"] == {"prompt": 9, "pictures": 0}
     assert "solution" not in odd and odd["target"] == "8"
     assert last == {"totals": {"stage rl": 2}}
+
+
+def test_what_a_run_is_held_to_is_the_same_in_every_process():
+    code = (
+        "from saccade.core.sample import Message, Sample, Task\n"
+        "from saccade.run.progress import fingerprint\n"
+        "sample = Sample(id='a', messages=(Message('user', ('?',)),), target=frozenset({'red', 'green', 'blue', 'grey'}))\n"
+        "print(fingerprint([Task(name='t', split='train', samples=(sample,))]))"
+    )
+    found = {
+        subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True).stdout
+        for seed in "123"
+    }
+    assert len(found) == 1 and len(found.pop().strip()) == 64

@@ -144,6 +144,12 @@ def test_tools_hear_whether_the_run_came_to_its_end(fault):
     assert tool.calls == [("close", fault is None)]
 
 
+def test_a_tool_that_fails_while_it_is_let_go_is_said(capsys):
+    with Tracking({"heard": Heard(fails_at=1)}):
+        pass
+    assert "heard is told nothing more of this run, as it failed: the service is gone" in capsys.readouterr().err
+
+
 # ---- asked for on the command line
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from saccade.core.sample import Task
 from saccade.run.checkpoint import Checkpoint
 from saccade.run.files import RunError
+from saccade.run.records import plain
 
 
 @dataclass
@@ -60,6 +61,7 @@ def fingerprint(tasks: Iterable[Task]) -> str:
     for task in tasks:
         for sample in task:
             shas = [picture.sha for picture in sample.pictures]
-            words = (sample.id, sample.kind, sample.prompt_text, shas, sample.target, sample.solution, sample.data.get("pass_rate"))
+            gold = plain(sample.target)  # not its repr: a set's order, and an object's address, differ from process to process
+            words = (sample.id, sample.kind, sample.prompt_text, shas, gold, sample.solution, sample.data.get("pass_rate"))
             digest.update(repr(words).encode())
     return digest.hexdigest()

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -104,7 +105,8 @@ class Tracking:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.close(is_finished=kind is None)
+        for sentence in self.close(is_finished=kind is None):
+            print(sentence, file=sys.stderr)
 
     def _tell(self, what: Callable[[Tracker], None]) -> list[str]:
         """Tell every tool; the sentences on those that failed, which are told nothing more."""
