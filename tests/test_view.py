@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from saccade.cli import main
+from saccade.report.described import described
 from saccade.report.fit import chosen, evenly, fair, scanned
 from saccade.report.page import PAGE, bundled
 from saccade.report.sound import sound
@@ -128,6 +129,40 @@ def test_bad_parts_of_a_row_are_dropped(run, name, row, bad, good):
     whole = lines(run / name)[0]
     assert sound(name, {**whole, **row})[bad] == good
     assert sound(name, {**whole, "text": None}) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "bad", "good"),
+    [
+        ("recipe.json", {"evaluations": [None, {"name": 5}, {"name": "val", "shares": {"a": []}}], "stages": 7, "name": None},
+         {"evaluations": [{"name": "val"}], "name": None}),
+        ("recipe.json", {"stages": [{"name": "rl", "kind": "RL", "steps": 10**400, "task": "t", "samples": 1}], "about": {"a": 1}},
+         {"stages": []}),
+        ("recipe.json", {"claims": [{"text": "t"}, {"text": "t", "source": "s"}], "numbers": "many", "settings": {"a": [1]}},
+         {"claims": [{"text": "t", "source": "s"}], "settings": {"a": [1]}}),
+        ("summary.json", {"evaluations": {"a": {"before": {}}, "b": {"after": {"metrics": {"x": 0.5, "y": "high"}}}}, "warnings": [1, "w"]},
+         {"evaluations": {"b": {"after": {"metrics": {"x": 0.5}}}}, "warnings": ["w"]}),
+        ("summary.json", {"steps": [3], "seconds": True, "seed": None, "after_stage": {"rl": []}}, {"seed": None, "after_stage": {}}),
+        ("check.json", {"parts": [{"name": "p", "findings": [{"level": "error"}, {"level": "note", "what": "w", "rows": ["a", 1], "whys": ["x"]}]}]},
+         {"parts": [{"name": "p", "findings": [{"level": "note", "what": "w", "whys": ["x"]}]}]}),
+        ("command.json", {"seed": "one", "data": None, "spec": [], "of its own": [{}]}, {"data": None, "of its own": [{}]}),
+    ],
+)  # fmt: skip
+def test_bad_parts_of_an_object_are_dropped(tmp_path, name, bad, good):
+    (tmp_path / name).write_text(json.dumps(bad))
+    assert Source(tmp_path).object(name) == good
+
+
+def test_what_a_run_describes_is_kept_whole(run):
+    for name in ("recipe.json", "command.json", "summary.json", "check.json"):
+        assert described(name, json.loads((run / name).read_text())) == json.loads((run / name).read_text())
+
+
+def test_integers_that_no_browser_holds_are_none(run):
+    row = lines(run / "rollouts.jsonl")[0]
+    assert sound("rollouts.jsonl", {**row, "reward": 10**400})["reward"] is None
+    assert sound("rollouts.jsonl", {**row, "step": 10**400}) is None
+    assert sound("metrics.jsonl", {"a": 10**400, "b": 1}) == {"b": 1}
 
 
 def test_a_small_page_keeps_evenly_spaced_steps_and_says_the_rest(big, tmp_path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+LARGEST = 1e300  # beyond what any number of ours is
 Row = dict[str, Any]
 Check = Callable[[Any], bool]
 OF_SAMPLE = {"sample": str, "kind": str, "prompt": str, "pictures": list}
@@ -26,21 +27,22 @@ def sound(name: str, row: Row) -> Row | None:
     """The row of the log `name` with its bad parts left out; None if it lacks what every such row has."""
     if name == "samples.jsonl" and isinstance(row.get("totals"), dict):
         return {key: _numbers(value) for key, value in row.items() if isinstance(value, dict)}
-    if any(not isinstance(row.get(key), kind) for key, kind in NEEDED[name].items()):
-        return None
+    for key, kind in NEEDED[name].items():
+        if not isinstance(row.get(key), kind) or (kind is int and not is_number(row[key])):
+            return None
     if name == "metrics.jsonl":
-        return {key: value for key, value in row.items() if value is None or isinstance(value, (int, float, str))}
+        return {key: value for key, value in row.items() if value is None or isinstance(value, str) or is_number(value)}
     if name == "tokens.jsonl":
         return _trace(row)
     found = {**row, "pictures": [sha for sha in row["pictures"] if isinstance(sha, str)]}
     for key in ("reward", "advantage", "score", "forced_tokens"):
-        if key in found and not _is_number(found[key]):
+        if key in found and not is_number(found[key]):
             found[key] = None
     if name in ("rollouts.jsonl", "evaluations.jsonl"):
         found["scores"] = {term: _score(score) for term, score in row["scores"].items() if isinstance(score, dict)}
-        found["tokens"] = row.get("tokens") if _is_number(row.get("tokens")) else None
+        found["tokens"] = row.get("tokens") if is_number(row.get("tokens")) else None
     if name == "evaluations.jsonl":
-        found["sampled"] = [value if _is_number(value) else None for value in row["sampled"]]
+        found["sampled"] = [value if is_number(value) else None for value in row["sampled"]]
     for key, is_good in PARTS.items():
         if key in found:
             found[key] = [part for part in found[key] if is_good(part)] if isinstance(found[key], list) else []
@@ -57,7 +59,7 @@ def _trace(row: Row) -> Row | None:
     for key in ("logp", "entropy", "change", "weight"):
         values = row.get(key)
         is_whole = isinstance(values, list) and len(values) == n
-        found[key] = [value if _is_number(value) else None for value in values] if is_whole else [None] * n
+        found[key] = [value if is_number(value) else None for value in values] if is_whole else [None] * n
     return found
 
 
@@ -65,7 +67,7 @@ def _score(score: Mapping[str, Any]) -> Row:
     why = score.get("why")
     found = {**score, "why": why if isinstance(why, str) else ""}
     value = score.get("value")
-    if not _is_number(value):
+    if not is_number(value):
         found["value"] = None
         if value is not None:  # NaN is kept as text
             found["why"] = f"{found['why']} (the value was {str(value)[:40]})".strip()
@@ -73,15 +75,16 @@ def _score(score: Mapping[str, Any]) -> Row:
 
 
 def _numbers(value: Any) -> dict[str, float]:
-    return {key: number for key, number in value.items() if _is_number(number)} if isinstance(value, dict) else {}
+    return {key: number for key, number in value.items() if is_number(number)} if isinstance(value, dict) else {}
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def is_number(value: Any) -> bool:
+    """Whether it is a number that a browser can hold: JSON may have integers of any length."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < LARGEST
 
 
 def _are_numbers(value: Any, n: int | None = None) -> bool:
-    return isinstance(value, list) and (n is None or len(value) == n) and all(map(_is_number, value))
+    return isinstance(value, list) and (n is None or len(value) == n) and all(map(is_number, value))
 
 
 def _is_mark(mark: Any) -> bool:

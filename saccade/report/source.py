@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from saccade.report.described import described
+
 LONGEST_LINE = 64 * 2**20  # bytes; what is longer is no line of ours
 LARGEST_OBJECT = 64 * 2**20  # bytes of summary.json and its like
 
@@ -61,7 +63,10 @@ class Source:
         return os.fdopen(handle, "rb")
 
     def object(self, name: str) -> dict[str, Any] | None:
-        """The object in a JSON file; None where there is none, and the name among `refused` where it is damaged."""
+        """The object in a JSON file, without parts of a wrong form; None where there is none.
+
+        The name is among `refused` where it is damaged.
+        """
         file = self.open(name)
         if file is None:
             return None
@@ -69,7 +74,8 @@ class Source:
             found = parsed(file.read(LARGEST_OBJECT))
         if found is None:
             self.refused.add(name)
-        return found
+            return None
+        return described(name, found)
 
     def texts(self, name: str, *, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, int, bytes]]:
         """The whole lines of a log from byte `start`, up to `stop`: where each begins and ends, and its text.
