@@ -160,3 +160,10 @@ NAMELESS = """() => {
     return !name?.trim() && part.getAttribute("aria-hidden") !== "true" && !part.closest("[aria-hidden=true]") && part.getAttribute("alt") !== "";
   }).map((part) => part.outerHTML.slice(0, 120));
 }"""
+
+
+def test_figures_have_three_digits_and_no_exponent_before_they_need_one(call):
+    known = {0: "0", 1: "1", 0.5: "0.5", 12.345: "12.3", 999.4: "999", 999.6: "1,000", -999.6: "-1,000", 99999.5: "100,000",
+             0.00123: "0.00123", 0.00012: "1.2e-4", 20: "20", 0.1 + 0.2: "0.3"}  # fmt: skip
+    assert {value: call("format", "figure", value) for value in known} == known
+    assert [call("format", "signed", value) for value in (0.5, -0.5, 1e-4, -1e-4, 0)] == ["+0.5", "−0.5", "+1.0e−4", "−1.0e−4", "0"]

@@ -8,13 +8,13 @@ export function figure(value, digits = 3) {
   if (typeof value !== "number") return String(value);
   const size = Math.abs(value);
   if (size === 0) return "0";
-  if (size >= 10 ** digits || Number.isInteger(value)) return THOUSANDS.format(Math.round(value));
+  if (size >= 10 ** digits - 0.5 || Number.isInteger(value)) return THOUSANDS.format(Math.round(value));
   if (size < 0.001) return value.toExponential(1);
   return value.toPrecision(digits).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
 }
 
 export function signed(value, digits = 3) {
-  const text = figure(value, digits).replace("-", "−");
+  const text = figure(value, digits).replaceAll("-", "−");
   return typeof value === "number" && value > 0 ? `+${text}` : text;
 }
 
