@@ -51,6 +51,9 @@ def test_keys_are_listed_and_left_again(show, finished):
     page.keyboard.press("?")
     dialog = page.get_by_role("dialog", name="Keys")
     assert "next and previous" in dialog.inner_text()
+    before = page.url
+    page.keyboard.press("2")
+    assert page.url == before  # what lies behind it stays
     page.keyboard.press("Escape")
     eventually(lambda: dialog.count() == 0)
     page.get_by_role("button", name="Keys").click()
@@ -167,3 +170,22 @@ def test_figures_have_three_digits_and_no_exponent_before_they_need_one(call):
              0.00123: "0.00123", 0.00012: "1.2e-4", 20: "20", 0.1 + 0.2: "0.3"}  # fmt: skip
     assert {value: call("format", "figure", value) for value in known} == known
     assert [call("format", "signed", value) for value in (0.5, -0.5, 1e-4, -1e-4, 0)] == ["+0.5", "−0.5", "+1.0e−4", "−1.0e−4", "0"]
+
+
+CONTRASTS = """() => {
+  const probe = document.body.appendChild(document.createElement("i"));
+  const light = (name) => {
+    probe.style.color = `var(${name})`;
+    const [r, g, b] = getComputedStyle(probe).color.match(/[\\d.]+/g).map((n) => n / 255).map((n) => (n <= 0.03928 ? n / 12.92 : ((n + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const pairs = ["--ink", "--ink-2", "--ink-3", "--accent", "--good", "--bad", "--warn"].flatMap((ink) => ["--paper", "--card", "--sunk"].map((under) => [ink, under]));
+  pairs.push(["--good", "--good-soft"], ["--bad", "--bad-soft"], ["--warn", "--warn-soft"], ["--accent", "--accent-soft"], ["--accent-ink", "--accent"]);
+  return pairs.map(([ink, under]) => [ink, under, (Math.max(light(ink), light(under)) + 0.05) / (Math.min(light(ink), light(under)) + 0.05)]);
+}"""
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_stands_out_as_wcag_asks(show, finished, dark):
+    found = show(finished, dark=dark).evaluate(CONTRASTS)
+    assert len(found) == 26 and [(ink, under) for ink, under, ratio in found if ratio < 4.5] == []

@@ -1,4 +1,4 @@
-// Keys that act on the whole page. Not while somebody types into a field, nor with a modifier.
+// Keys that act on the whole page. Not while somebody types into a field, nor with a modifier, nor behind an open dialog.
 
 import { useEffect } from "./lib.js";
 
@@ -8,7 +8,8 @@ export function useKeys(actions) {
     const pressed = (event) => {
       const types = event.target.closest?.("input, select, textarea, [contenteditable]");
       if (event.ctrlKey || event.metaKey || event.altKey || (types && event.key !== "Escape")) return;
-      const action = actions[event.key];
+      if (!["Escape", "?"].includes(event.key) && document.querySelector("dialog[open]")) return;
+      const action = Object.hasOwn(actions, event.key) && actions[event.key];
       if (!action) return;
       event.preventDefault();
       action(event);
