@@ -34,7 +34,7 @@ def static_page(
     data = [_blob(f"run-{n}", run) for n, run in enumerate(runs)]
     data += [_blob(f"tokens-{n}", traces) for n, traces in enumerate(tokens)]
     data.append(f'<script type="application/json" id="pictures">{_inert(pictures)}</script>')
-    return _page(title=" and ".join(names), data="\n".join(data), connect="'none'").text
+    return _page(title=" and ".join(names), data="\n".join(data), is_live=False).text
 
 
 def packed(value: Any) -> str:
@@ -53,7 +53,7 @@ class Page(NamedTuple):
 
 def live_page(title: str) -> Page:
     """The page as the live server sends it: no data, which it asks the server for."""
-    return _page(title=title, data='<script type="application/json" id="live">true</script>', connect="'self'")
+    return _page(title=title, data='<script type="application/json" id="live">true</script>', is_live=True)
 
 
 def bundled(main: str = "main", *, folder: Path | None = None) -> str:
@@ -76,7 +76,7 @@ def bundled(main: str = "main", *, folder: Path | None = None) -> str:
     return f'(() => {{\n"use strict";\n{body}\n}})();'
 
 
-def _page(*, title: str, data: str, connect: str) -> Page:
+def _page(*, title: str, data: str, is_live: bool) -> Page:
     scripts = [*((PAGE / "vendor" / name).read_text(encoding="utf-8") for name in LIBRARIES), bundled()]
     if bad := next((text for text in scripts if re.search(r"</script|<!--", text, re.IGNORECASE)), None):
         raise ValueError(f"a script of the page holds </script or <!--, which would end it early: {bad[:60]!r}")
@@ -84,9 +84,10 @@ def _page(*, title: str, data: str, connect: str) -> Page:
     hashes = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts
     )
+    own, none = "'self'", "'none'"  # the live page asks its server for data and pictures
     policy = (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob: 'self'; "
-        f"connect-src {connect}; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:{' ' + own if is_live else ''}; "
+        f"connect-src {own if is_live else none}; base-uri 'none'; form-action 'none'"
     )
     parts = {
         "policy": policy,

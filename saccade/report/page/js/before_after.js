@@ -82,7 +82,7 @@ function FigureRows({ row, runs }) {
   return row.pairs.map((pair, n) => html`
     <tr>
       ${n === 0 && html`<th scope="rowgroup" rowspan=${row.pairs.length}>
-        <span class="said">${visible(row.name)}</span>
+        <span class="said">${visible(row.name)}</span>${row.answers && html`<span class="unit"> ${row.answers}</span>`}
         ${row.unit && row.unit !== "share" && html`<span class="unit"> ${row.unit}</span>`}</th>`}
       <td class="drawing">${row.isDrawn && html`<${Whiskers} ...${pair} color=${`--s${n}`} />`}</td>
       <td class="number">
@@ -111,7 +111,7 @@ function changeOf([from, to], unit) {
   return Number(points) === 0 ? "0.0" : `${change > 0 ? "+" : "−"}${points.replace("-", "")}`;
 }
 
-// [{name, n, isShifted, selects, moments, rows: [{name, unit, isLater, isDrawn, pairs: [{before, after} of each run]}]}]
+// [{name, n, isShifted, selects, moments, rows: [{name, answers: "greedy", "sampled" or "", unit, isLater, isDrawn, pairs: [{before, after} of each run]}]}]
 function comparedSets(runs) {
   const all = runs.map(setsOf);
   const names = [...new Set(all.flat().map(({ name }) => name))];
@@ -139,7 +139,8 @@ function rowOf(key, { runs, sets, found, start }) {
   const pairs = found.map(({ before, after }, n) => ({ before: valueAt(before, n), after: valueAt(after, n) }));
   const fits = (one) => !one || (one.value >= 0 && one.value <= 1);
   const isDrawn = (unit === "share" || isTotal) && pairs.every(({ before, after }) => fits(before) && fits(after));
-  return { name: key.replace(/^(total|critical_entropy)\//, "").replaceAll("_", " "), unit, pairs, isDrawn, isLater: isLater(key) };
+  const answers = isTotal ? "greedy" : FIRST.includes(key) || isLater(key) ? "" : "sampled";
+  return { name: key.replace(/^(total|critical_entropy)\//, "").replaceAll("_", " "), answers, unit, pairs, isDrawn, isLater: isLater(key) };
 }
 
 function isLater(key) {

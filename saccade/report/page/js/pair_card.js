@@ -27,7 +27,9 @@ export function PairCard({ set, a, b, pairs, names, threshold, isBits, params, o
       <div class="pair-body">
         <div class="pair-words">
           <p class="pair-sentence">
-            Of ${plural(pairs.length, "sample")}, <b>${figure(counts.won)}</b> went from wrong to right and <b>${figure(counts.lost)}</b> from right to wrong.
+            Of ${plural(pairs.length, "sample")}, ${a.run === b.run
+              ? html`<b>${figure(counts.won)}</b> went from wrong to right and <b>${figure(counts.lost)}</b> from right to wrong.`
+              : html`<b>${figure(counts.won)}</b> are right only in ${"AB"[b.run]} and <b>${figure(counts.lost)}</b> only in ${"AB"[a.run]}.`}
             ${" "}${counts.won + counts.lost > 0
               ? html`If both ways were as likely, a split this uneven would come up with a chance of <b>${chance(p)}</b> (exact McNemar test, two-sided).`
               : "No sample changed sides."}
