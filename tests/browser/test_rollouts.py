@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -277,8 +278,10 @@ def test_old_begun_and_imitation_only_runs_say_what_is_missing(show: Any, tmp_pa
 def served(tmp_path: Path) -> Iterator[tuple[runs.RunWriter, str]]:
     """A run that is being written, and the address of its page."""
     from saccade.report.serve import Server
+    from saccade.run.files import take_lock
 
     run = runs.RunWriter(tmp_path / "growing")
+    lock = take_lock(run.path / ".lock", busy="")  # it trains: the page asks every two seconds
     run.begin()
     run.rl_step(1)
     server = Server(run.path, 0)
@@ -288,6 +291,7 @@ def served(tmp_path: Path) -> Iterator[tuple[runs.RunWriter, str]]:
     server.shutdown()
     thread.join()
     server.server_close()
+    os.close(lock)
 
 
 def test_new_groups_wait_until_they_are_asked_for(look: Any, served: tuple[runs.RunWriter, str]) -> None:
