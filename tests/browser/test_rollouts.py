@@ -294,7 +294,7 @@ def served(tmp_path: Path) -> Iterator[tuple[runs.RunWriter, str]]:
     os.close(lock)
 
 
-def test_new_groups_wait_until_they_are_asked_for(look: Any, served: tuple[runs.RunWriter, str]) -> None:
+def test_new_groups_wait_until_they_are_asked_for(served: tuple[runs.RunWriter, str], look: Any) -> None:
     from playwright.sync_api import expect
 
     run, address = served
