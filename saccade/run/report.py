@@ -28,6 +28,7 @@ def print_report(summary: dict[str, Any], path: Path) -> None:
             print(textwrap.fill(printable(sentence), 100, initial_indent="- ", subsequent_indent="  "))
     minutes, seconds = divmod(round(summary["seconds"]), 60)
     print(f"\n{minutes} min {seconds} s; everything is in {path}")
+    print(f"saccade view {path} shows what it did, as a page")
     print(f"saccade export {path} --to FOLDER writes the model as an ordinary Hugging Face checkpoint")
 
 
