@@ -514,3 +514,9 @@ def test_turns_that_become_a_habit():
     assert "answers to val turn in their reasoning the entropy fell from 1.2 to 0.6 nats: the turns become a habit" in entry[2]
     assert heard([turning(1.2), turning(0.5, positions=40)]) == []
     assert heard([turning(0.0), turning(0.0)]) == []
+
+
+def test_numbers_beyond_all_sense_are_passed_over():
+    health = Health(WATCHES)
+    for step in range(1, 30):
+        assert health.hear({"run/stage": "rl", "run/step": step, "policy/clipped_positive": 1.7e308, "reward/mean": 1.7e308}) == {}

@@ -146,4 +146,5 @@ def _or_nan(function: Callable[[list[float]], float], values: list[float]) -> fl
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """Also not so large that sums and squares of a few would overflow."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and abs(value) < 1e150
